@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
+# ACE_FFMPEG: every other audio format, and the FFT of the log-mel
+AC_DEFUN([ACE_FFMPEG], [
+ACE_PACKAGE([ffmpeg], [FFMPEG], [libavformat libavcodec libavutil], [want], [m4a aac alac wma mp4 in],
+	[-lavformat -lavcodec -lavutil], [libavformat/avformat.h])
+])

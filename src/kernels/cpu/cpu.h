@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cpu.h - what the cpu twins share: threads over a fixed split, products by OpenBLAS on one thread each
+ *
+ * The split of a kernel's work depends on shapes alone, never on the thread count, and every piece is computed by
+ * one thread in one order: the same bits whatever the number of threads (style.md section 11). */
+#ifndef ACE_KERNELS_CPU_CPU_H
+#define ACE_KERNELS_CPU_CPU_H
+
+#include "kernels/kernels.h"
+
+/* Row-major sgemm with leading dimensions on the calling thread: C[m,n] = alpha op(A) op(B) + beta C. */
+void cpu_sgemm1(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t lda, const float *b,
+                int64_t ldb, float beta, float *c, int64_t ldc);
+
+/* The same on d's threads, C cut into fixed pieces. */
+void cpu_sgemm(struct dev *d, bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t lda,
+               const float *b, int64_t ldb, float beta, float *c, int64_t ldc);
+
+/* Work space of at least bytes, kept by the device until it is closed; one user at a time. Never returns when memory is
+ * out: it sets d->status and returns NULL. */
+void *cpu_scratch(struct dev *d, size_t bytes);
+#endif

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kernels/cpu/cpu.h"
+
+#include <assert.h>
+#include <cblas.h>
+#include <stdlib.h>
+
+void openblas_set_num_threads(int n);
+
+void
+cpu_sgemm1(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t lda, const float *b,
+           int64_t ldb, float beta, float *c, int64_t ldc)
+{
+	if (m == 0 || n == 0)
+		return;
+	cblas_sgemm(CblasRowMajor, ta ? CblasTrans : CblasNoTrans, tb ? CblasTrans : CblasNoTrans, (blasint)m,
+	            (blasint)n, (blasint)k, alpha, a, (blasint)lda, b, (blasint)ldb, beta, c, (blasint)ldc);
+}
+
+/* Pieces of about 2^18 outputs and at least PIECE wide, cut along the longer side of C. */
+void
+cpu_sgemm(struct dev *d, bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t lda,
+          const float *b, int64_t ldb, float beta, float *c, int64_t ldc)
+{
+	enum { PIECES = 8, PIECE = 64 };
+	bool rows = m > n;
+	int64_t side = rows ? m : n;
+	int64_t step = (side / PIECES + PIECE - 1) / PIECE * PIECE;
+
+	if (step < PIECE || m * n * k < 1 << 15)
+		step = side < PIECE || m * n * k < 1 << 15 ? side : PIECE;
+	if (step == 0)
+		return;
+#pragma omp parallel for schedule(static) num_threads(d->threads) if (side > step)
+	for (int64_t i = 0; i < side; i += step) {
+		int64_t w = side - i < step ? side - i : step;
+		if (rows)
+			cpu_sgemm1(ta, tb, w, n, k, alpha, a + (ta ? i : i * lda), lda, b, ldb, beta, c + i * ldc, ldc);
+		else
+			cpu_sgemm1(ta, tb, m, w, k, alpha, a, lda, b + (tb ? i * ldb : i), ldb, beta, c + i, ldc);
+	}
+}
+
+void *
+cpu_scratch(struct dev *d, size_t bytes)
+{
+	if (bytes > d->scratch_bytes) {
+		free(d->scratch);
+		d->scratch = aligned_alloc(256, (bytes + 255) / 256 * 256);
+		d->scratch_bytes = d->scratch ? bytes : 0;
+		if (!d->scratch && d->status == ACE_OK)
+			d->status = ace_fail(ACE_ENOMEM, "no memory for %zu bytes of work space", bytes);
+	}
+	return d->scratch;
+}
+
+void
+cpu_gemm(struct dev *d, struct tensor c, struct tensor a, struct tensor b, bool ta, bool tb, float alpha, float beta)
+{
+	static bool once;
+	int64_t m = c.dim[0], n = c.dim[1], k = a.dim[ta ? 0 : 1];
+	const float *bp = b.data;
+
+	if (!once) {		/* its own threads would change results with their number */
+		openblas_set_num_threads(1);
+		once = true;
+	}
+	if (b.dtype == BF16) {
+		float *wide = cpu_scratch(d, (size_t)(k * n) * sizeof *wide);
+		if (!wide)
+			return;
+		dtype_convert(wide, F32, b.data, BF16, k * n);
+		bp = wide;
+	}
+	cpu_sgemm(d, ta, tb, m, n, k, alpha, a.data, ta ? m : k, bp, tb ? k : n, beta, c.data, n);
+}
