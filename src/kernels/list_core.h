@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* list_core.h - kernels that every model needs */
+/* list_core.h - kernels that every model needs
+ *
+ * Unless a line says otherwise: dense F32, N rows of C columns are all but the last dimension and the last. "=" means
+ * written without being read, "+=" added to. */
 #ifndef ACE_KERNELS_LIST_CORE_H
 #define ACE_KERNELS_LIST_CORE_H
 
@@ -8,5 +11,21 @@
  *   beta 0 does not read c. Sums in F32; the split of the work does not depend on the thread count. */
 #define KERNELS_CORE(K)                                                                                 \
 	K(gemm, cpu, (struct dev * d, struct tensor c, struct tensor a, struct tensor b, bool ta, bool tb, \
-	              float alpha, float beta))
+	              float alpha, float beta))                                                             \
+	KERNELS_ROWS(K)
+
+/* bias_add: y [N, C] += b [C], b F32 or BF16.
+ * column_sum: db [C] += sum over rows of dy [N, C], each column in row order.
+ * axpy: y += alpha x.   scale: y = alpha x, y may be x.   fill: y = value.
+ * copy: y = x, dtypes may differ among F32 and BF16.
+ * dropout: y = x / (1 - p) where number i of stream r (rng_uniform) is >= p, else 0; add: the same added to y. i counts
+ *   the elements of x. y may be x unless add. The backward pass is the same on gradients. */
+#define KERNELS_ROWS(K)                                                                        \
+	K(bias_add, cpu, (struct dev * d, struct tensor y, struct tensor b))                   \
+	K(column_sum, cpu, (struct dev * d, struct tensor db, struct tensor dy))               \
+	K(axpy, cpu, (struct dev * d, struct tensor y, struct tensor x, float alpha))          \
+	K(scale, cpu, (struct dev * d, struct tensor y, struct tensor x, float alpha))         \
+	K(fill, ref, (struct dev * d, struct tensor y, float value))                           \
+	K(copy, ref, (struct dev * d, struct tensor y, struct tensor x))                       \
+	K(dropout, cpu, (struct dev * d, struct tensor y, struct tensor x, struct rng r, float p, bool add))
 #endif

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* list_dit.h - kernels of the diffusion transformer and its lyric encoder (transformer.md) */
+/* list_dit.h - kernels of the diffusion transformer (BLOCK) and its lyric encoder (LYRIC) (transformer.md) */
 #ifndef ACE_KERNELS_LIST_DIT_H
 #define ACE_KERNELS_LIST_DIT_H
 
-#define KERNELS_DIT(K)
+#define KERNELS_DIT(K) KERNELS_BLOCK(K) KERNELS_LYRIC(K)
+
+#define KERNELS_BLOCK(K)
+
+#define KERNELS_LYRIC(K)
 #endif

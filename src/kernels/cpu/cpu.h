@@ -8,6 +8,15 @@
 
 #include "kernels/kernels.h"
 
+/* Marks a small loop that the compiler builds several times, for the vector units that are found at run time. Results may
+ * differ between machines in the last bits, never between runs or thread counts on one. The sanitizers' run-time linking
+ * does not know such functions. */
+#if defined(__x86_64__) && defined(__gnu_linux__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
+#define CPU_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default"), optimize("O3")))
+#else
+#define CPU_CLONES
+#endif
+
 /* Row-major sgemm with leading dimensions on the calling thread: C[m,n] = alpha op(A) op(B) + beta C. */
 void cpu_sgemm1(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t lda, const float *b,
                 int64_t ldb, float beta, float *c, int64_t ldc);
