@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "models/params.h"
+
+#include "base/file.h"
+#include "kernels/kernels.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+void
+params_init(struct params *ps, struct weights *w, struct dev *dev, enum dtype dtype)
+{
+	*ps = (struct params){ .w = w, .dev = dev, .dtype = dtype };
+}
+
+void
+params_free(struct params *ps)
+{
+	if (!ps)
+		return;
+	for (int i = 0; i < ps->n_texts; i++)
+		free(ps->text[i]);
+	for (int i = 0; i < ps->n_owned; i++)
+		ps->dev->m->free(ps->dev, ps->owned[i]);
+	free(ps->param);
+	free(ps->module);
+	free(ps->text);
+	free(ps->owned);
+	*ps = (struct params){ 0 };
+}
+
+/* Room for one more element of size bytes in *list. */
+static enum status
+grow(void **list, int n, int *cap, size_t size)
+{
+	void *more;
+	int want;
+
+	if (n < *cap)
+		return ACE_OK;
+	want = *cap ? 2 * *cap : 64;
+	more = realloc(*list, (size_t)want * size);
+	if (!more)
+		return ace_fail(ACE_ENOMEM, "no memory for a list of %d parameters", want);
+	*list = more;
+	*cap = want;
+	return ACE_OK;
+}
+
+static enum status
+keep_text(struct params *ps, const char *a, const char *b, const char **text)
+{
+	void *list = ps->text;
+	char *s;
+
+	ACE_TRY(grow(&list, ps->n_texts, &ps->texts_cap, sizeof *ps->text));
+	ps->text = list;
+	s = file_path("%s%s", a, b);
+	if (!s)
+		return ace_fail(ACE_ENOMEM, "no memory for the name %s%s", a, b);
+	ps->text[ps->n_texts++] = s;
+	*text = s;
+	return ACE_OK;
+}
+
+/* Device memory owned by the list. On the dry device there is none: *p is NULL. */
+static enum status
+own(struct params *ps, size_t bytes, const char *what, void **p)
+{
+	void *list = ps->owned;
+
+	ACE_TRY(grow(&list, ps->n_owned, &ps->owned_cap, sizeof *ps->owned));
+	ps->owned = list;
+	*p = ps->dev->m->alloc(ps->dev, bytes);
+	if (!*p && !dev_is_dry(ps->dev))
+		return ace_fail(ACE_ENOMEM, "no memory for %s (%zu bytes)", what, bytes);
+	ps->owned[ps->n_owned++] = *p;
+	return ACE_OK;
+}
+
+static enum status
+list_param(struct params *ps, struct param *p)
+{
+	void *list = ps->param;
+
+	ACE_TRY(grow(&list, ps->n, &ps->cap, sizeof *ps->param));
+	ps->param = list;
+	ps->param[ps->n++] = p;
+	p->grad = tensor_make(NULL, F32, p->value.rank, p->value.dim);
+	return ACE_OK;
+}
+
+enum status
+params_tensor(struct params *ps, struct param *p, const char *name, bool matrix, int rank, const int64_t dim[])
+{
+	*p = (struct param){ 0 };
+	ACE_TRY(keep_text(ps, name, "", &p->name));
+	ACE_TRY(weights_get(ps->w, name, matrix ? ps->dtype : F32, rank, dim, &p->value));
+	return list_param(ps, p);
+}
+
+enum status
+params_linear(struct params *ps, struct linear *l, const char *name, bool bias, int rank, const int64_t dim[])
+{
+	const char *weight, *bias_name;
+	void *list = ps->module;
+
+	assert(rank >= 2);
+	*l = (struct linear){ .stream = (uint64_t)ps->n_modules };
+	ACE_TRY(grow(&list, ps->n_modules, &ps->modules_cap, sizeof *ps->module));
+	ps->module = list;
+	ACE_TRY(keep_text(ps, name, "", &ps->module[ps->n_modules].name));
+	ps->module[ps->n_modules++].l = l;
+	ACE_TRY(keep_text(ps, name, ".weight", &weight));
+	ACE_TRY(params_tensor(ps, &l->w, weight, true, rank, dim));
+	if (!bias)
+		return ACE_OK;
+	ACE_TRY(keep_text(ps, name, ".bias", &bias_name));
+	return params_tensor(ps, &l->b, bias_name, false, 1, dim);
+}
+
+bool
+params_has(const struct params *ps, const char *name)
+{
+	return weights_find(ps->w, name) != NULL;
+}
+
+enum status
+params_shape(const struct params *ps, const char *name, int rank, int64_t dim[TENSOR_RANK])
+{
+	const struct st_entry *e = weights_find(ps->w, name);
+	char text[80];
+
+	if (!e)
+		return ace_fail(ACE_EDATA, "%s: tensor %s is missing", ps->w->path, name);
+	if (e->value.rank != rank)
+		return ace_fail(ACE_EDATA, "%s: tensor %s has shape %s, wanted %d dimensions", ps->w->path, name,
+		                tensor_shape_text(e->value, text, sizeof text), rank);
+	for (int i = 0; i < rank; i++)
+		dim[i] = e->value.dim[i];
+	return ACE_OK;
+}
+
+struct param *
+params_find(const struct params *ps, const char *name)
+{
+	for (int i = 0; i < ps->n; i++)
+		if (strcmp(ps->param[i]->name, name) == 0)
+			return ps->param[i];
+	return NULL;
+}
+
+static bool
+ends_as(const char *module, const char *target)
+{
+	size_t n = strlen(module), k = strlen(target);
+
+	if (n < k || strcmp(module + n - k, target) != 0)
+		return false;
+	return n == k || module[n - k - 1] == '.';
+}
+
+bool
+params_is_target(const char *module, const struct lora_options *o)
+{
+	for (int i = 0; i < o->n_targets; i++)
+		if (ends_as(module, o->target[i]))
+			return true;
+	return false;
+}
+
+static enum status
+adapter_param(struct params *ps, struct param *p, const char *module, const char *ending, int64_t rows, int64_t cols)
+{
+	size_t bytes = (size_t)rows * (size_t)cols * sizeof(float);
+	void *data;
+
+	*p = (struct param){ .train = true };
+	ACE_TRY(keep_text(ps, module, ending, &p->name));
+	ACE_TRY(own(ps, bytes, p->name, &data));
+	p->value = tensor_of(data, F32, 2, rows, cols);
+	ps->dev->k->fill(ps->dev, p->value, 0.f);
+	return list_param(ps, p);
+}
+
+enum status
+params_add_adapter(struct params *ps, int module, int64_t rank, float scale, float dropout)
+{
+	const char *name = ps->module[module].name;
+	struct linear *l = ps->module[module].l;
+
+	assert(module >= 0 && module < ps->n_modules);
+	if (l->rank > 0)
+		return ace_fail(ACE_ECONFIG, "module %s already has an adapter", name);
+	if (rank < 1 || !(dropout >= 0.f && dropout < 1.f))
+		return ace_fail(ACE_ECONFIG, "adapter of %s: rank %lld and dropout %g, wanted rank >= 1 and 0 <= dropout < 1", name,
+		                (long long)rank, (double)dropout);
+	ACE_TRY(adapter_param(ps, &l->lora_a, name, ".lora_A.weight", rank, linear_in(l)));
+	ACE_TRY(adapter_param(ps, &l->lora_b, name, ".lora_B.weight", linear_out(l), rank));
+	l->rank = rank;
+	l->scale = scale;
+	l->dropout = dropout;
+	return ACE_OK;
+}
+
+/* A by the rule of the options; B stays zero. */
+static enum status
+init_a(struct params *ps, int module, const struct lora_options *o)
+{
+	struct tensor a = ps->module[module].l->lora_a.value;
+	struct rng r = rng_stream(o->seed, RNG_INIT, 0, (uint64_t)module);
+	float bound = 1.f / sqrtf((float)a.dim[1]), *host;
+	int64_t n = tensor_count(a);
+
+	if (dev_is_dry(ps->dev))
+		return ACE_OK;
+	host = malloc(tensor_bytes(a));
+	if (!host)
+		return ace_fail(ACE_ENOMEM, "no memory to initialise %s", ps->module[module].l->lora_a.name);
+	if (o->init == LORA_INIT_GAUSSIAN)
+		rng_normal_fill(r, host, n);
+	for (int64_t i = 0; i < n; i++)
+		host[i] = o->init == LORA_INIT_GAUSSIAN ? host[i] / (float)o->rank
+		                                        : bound * (2.f * rng_uniform(r, (uint64_t)i) - 1.f);
+	ps->dev->m->upload(ps->dev, a.data, host, tensor_bytes(a));
+	free(host);
+	return ACE_OK;
+}
+
+enum status
+params_add_lora(struct params *ps, const struct lora_options *o)
+{
+	float scale = o->rslora ? o->alpha / sqrtf((float)o->rank) : o->alpha / (float)o->rank;
+
+	for (int t = 0; t < o->n_targets; t++) {
+		bool found = false;
+		for (int i = 0; i < ps->n_modules && !found; i++)
+			found = ends_as(ps->module[i].name, o->target[t]);
+		if (!found)
+			return ace_fail(ACE_ECONFIG, "adapter target %s matches no linear module", o->target[t]);
+	}
+	for (int i = 0; i < ps->n_modules; i++) {
+		if (!params_is_target(ps->module[i].name, o))
+			continue;
+		ACE_TRY(params_add_adapter(ps, i, o->rank, scale, o->dropout));
+		ACE_TRY(init_a(ps, i, o));
+	}
+	return ACE_OK;
+}
+
+static bool
+is_adapter(const char *name)
+{
+	return ends_as(name, "lora_A.weight") || ends_as(name, "lora_B.weight");
+}
+
+enum status
+params_train(struct params *ps, const char *prefix)
+{
+	for (int i = 0; i < ps->n; i++) {
+		struct param *p = ps->param[i];
+		void *copy;
+
+		if (p->train || is_adapter(p->name) || strncmp(p->name, prefix, strlen(prefix)) != 0)
+			continue;
+		ACE_TRY(own(ps, tensor_bytes(p->value), p->name, &copy));
+		if (copy)
+			ps->dev->m->upload(ps->dev, copy, p->value.data, tensor_bytes(p->value));
+		p->value.data = copy;
+		p->train = true;
+	}
+	return ACE_OK;
+}
+
+enum status
+params_alloc_grads(struct params *ps, struct tensor *all)
+{
+	struct arena a = { 0 };
+	struct tensor block;
+	void *data;
+
+	for (int i = 0; i < ps->n; i++)
+		if (ps->param[i]->train)
+			arena_like(&a, ps->param[i]->grad);
+	ACE_TRY(own(ps, a.used, "the gradients", &data));
+	block = tensor_of(data, F32, 1, (int64_t)(a.used / sizeof(float)));
+	ps->dev->k->fill(ps->dev, block, 0.f);
+	a = (struct arena){ .base = data, .size = a.used };
+	for (int i = 0; i < ps->n; i++)
+		if (ps->param[i]->train)
+			ps->param[i]->grad = arena_like(&a, ps->param[i]->grad);
+	if (all)
+		*all = block;
+	return ACE_OK;
+}
