@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/kernels.h"
 
+#include "kernels/cpu/cpu.h"
+
 static const struct kernels ref_table = {
 #define K(name, twin, args) .name = ref_##name,
 	KERNELS(K)
@@ -52,7 +54,10 @@ kernels_attach(struct dev *d)
 	dry_table.gemm = dry_product;
 	switch (d->kind) {
 	case DEV_REF: d->k = &ref_table; break;
-	case DEV_CPU: d->k = &cpu_table; break;
+	case DEV_CPU:
+		cpu_start();
+		d->k = &cpu_table;
+		break;
 	case DEV_DRY: d->k = &dry_table; break;
 	}
 }

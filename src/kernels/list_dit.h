@@ -3,9 +3,9 @@
 #ifndef ACE_KERNELS_LIST_DIT_H
 #define ACE_KERNELS_LIST_DIT_H
 
-#define KERNELS_DIT(K) KERNELS_BLOCK(K) KERNELS_LYRIC(K)
+#include "kernels/list_block.h"
 
-#define KERNELS_BLOCK(K)
+#define KERNELS_DIT(K) KERNELS_BLOCK(K) KERNELS_LYRIC(K)
 
 #define KERNELS_LYRIC(K)
 #endif

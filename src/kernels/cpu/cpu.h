@@ -17,6 +17,9 @@
 #define CPU_CLONES
 #endif
 
+/* Called when a cpu device gets its kernels. */
+void cpu_start(void);
+
 /* Row-major sgemm with leading dimensions on the calling thread: C[m,n] = alpha op(A) op(B) + beta C. */
 void cpu_sgemm1(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t lda, const float *b,
                 int64_t ldb, float beta, float *c, int64_t ldc);

@@ -10,7 +10,7 @@
 #include <string.h>
 
 static inline float
-cpu_exp(float x)
+exp_f32(float x)
 {
 	const float magic = 12582912.f;		/* 1.5 * 2^23: adding it rounds to a whole number */
 	float t, n, r, p, scale;
@@ -36,22 +36,22 @@ cpu_exp(float x)
 }
 
 static inline float
-cpu_sigmoid(float x)
+sigmoid_f32(float x)
 {
-	return 1.f / (1.f + cpu_exp(-x));
+	return 1.f / (1.f + exp_f32(-x));
 }
 
 static inline float
-cpu_silu(float x)
+silu_f32(float x)
 {
-	return x * cpu_sigmoid(x);
+	return x * sigmoid_f32(x);
 }
 
 /* d silu / dx */
 static inline float
-cpu_silu_slope(float x)
+silu_slope_f32(float x)
 {
-	float s = cpu_sigmoid(x);
+	float s = sigmoid_f32(x);
 
 	return s * (1.f + x * (1.f - s));
 }

@@ -8,6 +8,12 @@
 void openblas_set_num_threads(int n);
 
 void
+cpu_start(void)
+{
+	openblas_set_num_threads(1);		/* its own threads would change results with their number */
+}
+
+void
 cpu_sgemm1(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t lda, const float *b,
            int64_t ldb, float beta, float *c, int64_t ldc)
 {
@@ -57,14 +63,9 @@ cpu_scratch(struct dev *d, size_t bytes)
 void
 cpu_gemm(struct dev *d, struct tensor c, struct tensor a, struct tensor b, bool ta, bool tb, float alpha, float beta)
 {
-	static bool once;
 	int64_t m = c.dim[0], n = c.dim[1], k = a.dim[ta ? 0 : 1];
 	const float *bp = b.data;
 
-	if (!once) {		/* its own threads would change results with their number */
-		openblas_set_num_threads(1);
-		once = true;
-	}
 	if (b.dtype == BF16) {
 		float *wide = cpu_scratch(d, (size_t)(k * n) * sizeof *wide);
 		if (!wide)
