@@ -42,6 +42,13 @@ dry_product(struct dev *d, struct tensor c, struct tensor a, struct tensor b, bo
 	d->flops += 2.0 * (double)c.dim[0] * (double)c.dim[1] * (double)a.dim[ta ? 0 : 1];
 }
 
+static void
+dry_conv(struct dev *d, struct tensor y, struct tensor x, struct tensor w, struct tensor b, int stride)
+{
+	dry_map_conv(d, y, x, w, b, stride);
+	d->flops += 2.0 * (double)tensor_count(y) * (double)w.dim[1] * (double)w.dim[2] * (double)w.dim[3];
+}
+
 void
 kernels_attach(struct dev *d)
 {
@@ -52,6 +59,7 @@ kernels_attach(struct dev *d)
 	};
 
 	dry_table.gemm = dry_product;
+	dry_table.map_conv = dry_conv;
 	switch (d->kind) {
 	case DEV_REF: d->k = &ref_table; break;
 	case DEV_CPU:

@@ -16,6 +16,7 @@ struct codec {
 	struct mel *mel;		/* window and filterbank, as the vocoder file stores them where it does; owned */
 	struct resampler *to_model;	/* 48 -> 44.1 kHz; owned */
 	struct dev *dev;
+	int bands;			/* mel bins */
 	bool stored_buffers;		/* the vocoder file had them */
 	void *memory;			/* of the last encode; owned, grows */
 	size_t size;

@@ -16,7 +16,6 @@ struct dcae {
 	int n_blocks;
 	struct tensor in_w, in_b, out_w, out_b;	/* conv_in, conv_out */
 	struct dev *dev;
-	char *store;				/* F32 weights on the device; owned */
 	/* Tests: NULL, or told of each intermediate by its module's name; x is valid during the call only. */
 	void (*tap)(void *me, const char *name, struct tensor x);
 	void *me;

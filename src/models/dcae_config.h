@@ -26,6 +26,7 @@ struct dcae_half {
 struct dcae_config {
 	int channels, latent, head;		/* 2; latent channels; attention head width */
 	struct dcae_half encoder, decoder;
+	bool decoder_silu;			/* the decoder's last activation: silu, else relu */
 };
 
 /* FOLDER/config.json. Sizes out of range, and what section 1 refuses (another block type, norm, activation, down- or
