@@ -12,7 +12,6 @@
  *   map_blocks      y [C, N]: every block of D consecutive channels of x mixed within itself by w [C, D]
  *   map_bias        y [C, N] += b [C]
  *   map_rms         y = x w / sqrt(mean over channels of x^2 + eps) + b, w and b [C]; y may be x
- *   map_silu        y = x / (1 + exp(-x)); y may be x
  *   map_gate        y [C, N] = a silu(g), x [2C, N] = a above g
  *   map_shrink      y [O, H/2, W/2] += mean over groups of 4 C / O of x [C, H, W] folded 2 x 2 into channels
  *                   (index 4 c + 2 dy + dx)
@@ -25,7 +24,6 @@
 	K(map_blocks, cpu, (struct dev * d, struct tensor y, struct tensor x, struct tensor w))                   \
 	K(map_bias, cpu, (struct dev * d, struct tensor y, struct tensor b))                                      \
 	K(map_rms, cpu, (struct dev * d, struct tensor y, struct tensor x, struct tensor w, struct tensor b, float eps)) \
-	K(map_silu, cpu, (struct dev * d, struct tensor y, struct tensor x))                                      \
 	K(map_gate, cpu, (struct dev * d, struct tensor y, struct tensor x))                                      \
 	K(map_shrink, cpu, (struct dev * d, struct tensor y, struct tensor x))                                    \
 	K(map_group_mean, cpu, (struct dev * d, struct tensor y, struct tensor x))                                \

@@ -65,7 +65,7 @@ void
 map_silu(struct dev *d, struct tensor y, struct tensor x)
 {
 	assert(is_map(x) && tensor_same(y, x));
-	d->k->map_silu(d, y, x);
+	d->k->silu(d, y, x);
 }
 
 void

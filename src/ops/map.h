@@ -14,7 +14,7 @@ void map_blocks(struct dev *d, struct tensor y, struct tensor x, struct tensor w
 /* y [O, H, W] = matrix w [O, I] at every position of x [I, H, W]; b as in map_bias, rank 0: none */
 void map_linear(struct dev *d, struct tensor y, struct tensor x, struct tensor w, struct tensor b);
 void map_rms(struct dev *d, struct tensor y, struct tensor x, struct tensor w, struct tensor b, float eps);
-void map_silu(struct dev *d, struct tensor y, struct tensor x);
+void map_silu(struct dev *d, struct tensor y, struct tensor x);		/* y = x / (1 + exp(-x)); y may be x */
 void map_gate(struct dev *d, struct tensor y, struct tensor x);
 void map_shrink(struct dev *d, struct tensor y, struct tensor x);
 void map_group_mean(struct dev *d, struct tensor y, struct tensor x);

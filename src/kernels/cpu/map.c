@@ -85,27 +85,10 @@ cpu_map_rms(struct dev *d, struct tensor y, struct tensor x, struct tensor w, st
 }
 
 CPU_CLONES static void
-silu(float *y, const float *x, int64_t n)
-{
-	for (int64_t i = 0; i < n; i++)
-		y[i] = cpu_silu(x[i]);
-}
-
-void
-cpu_map_silu(struct dev *d, struct tensor y, struct tensor x)
-{
-	int64_t n = tensor_count(x);
-
-#pragma omp parallel for schedule(static) num_threads(d->threads)
-	for (int64_t i = 0; i < n; i += PIECE)
-		silu((float *)y.data + i, (const float *)x.data + i, least(PIECE, n - i));
-}
-
-CPU_CLONES static void
 gate(float *restrict y, const float *restrict a, const float *restrict g, int64_t n)
 {
 	for (int64_t i = 0; i < n; i++)
-		y[i] = a[i] * cpu_silu(g[i]);
+		y[i] = a[i] * silu_f32(g[i]);
 }
 
 void

@@ -115,17 +115,6 @@ ref_map_rms(struct dev *d, struct tensor y, struct tensor x, struct tensor w, st
 }
 
 void
-ref_map_silu(struct dev *d, struct tensor y, struct tensor x)
-{
-	const float *xp = x.data;
-	float *yp = y.data;
-
-	(void)d;
-	for (int64_t i = 0; i < tensor_count(x); i++)
-		yp[i] = (float)silu((double)xp[i]);
-}
-
-void
 ref_map_gate(struct dev *d, struct tensor y, struct tensor x)
 {
 	int64_t n = tensor_count(y);
