@@ -26,12 +26,13 @@ mel_of(double f)
 	return f < 1000 ? f / (200. / 3) : 15 + 27 * log(f / 1000) / log(6.4);
 }
 
-static double
-hertz_of(double m)
+static float
+hertz_of(float m)
 {
-	return m < 15 ? m * (200. / 3) : 1000 * exp(log(6.4) / 27 * (m - 15));
+	return m < 15.f ? m * (float)(200. / 3) : 1000.f * expf((float)(log(6.4) / 27) * (m - 15.f));
 }
 
+/* All in F32 and in the reference's order, so that its rounding is met: corners are spaced from both ends. */
 static void
 slaney(const struct mel *m)
 {
@@ -40,17 +41,15 @@ slaney(const struct mel *m)
 	float step = (high - low) / (float)(bands + 1);
 
 	for (int b = 0; b < bands; b++) {
-		double p[3];
-		for (int i = 0; i < 3; i++) {	/* spaced in F32, from both ends, as the reference does */
-			int at = b + i;
-			float mel = at < (bands + 2) / 2 ? low + step * (float)at : high - step * (float)(bands + 1 - at);
-			p[i] = hertz_of((double)mel);
-		}
+		float p[3];
+		for (int i = 0; i < 3; i++)
+			p[i] = hertz_of(b + i < (bands + 2) / 2 ? fmaf(step, (float)(b + i), low)
+			                                        : fmaf(-step, (float)(bands + 1 - b - i), high));
 		for (int k = 0; k < m->bins; k++) {
-			double f = (double)k * (m->o.rate / 2.) / (m->bins - 1);
-			double up = (f - p[0]) / (p[1] - p[0]), down = (p[2] - f) / (p[2] - p[1]);
-			double v = up < down ? up : down;
-			m->filters[(int64_t)k * bands + b] = v > 0 ? (float)(v * 2 / (p[2] - p[0])) : 0.f;
+			float f = (float)((double)k * (m->o.rate / 2.) / (m->bins - 1));
+			float up = (f - p[0]) / (p[1] - p[0]), down = (p[2] - f) / (p[2] - p[1]);
+			float v = up < down ? up : down;
+			m->filters[(int64_t)k * bands + b] = v > 0.f ? v * (2.f / (p[2] - p[0])) : 0.f;
 		}
 	}
 }
@@ -97,7 +96,7 @@ mel_open(struct mel **out, const struct mel_options *o, const float *window, con
 		memcpy(m->window, window, (size_t)o->n_fft * sizeof *window);
 	else
 		for (int i = 0; i < o->n_fft; i++)
-			m->window[i] = (float)(0.5 * (1 - cos(2 * M_PI * i / o->n_fft)));
+			m->window[i] = cosf((float)i * (float)(2 * M_PI / o->n_fft)) * -0.5f + 0.5f;
 	if (filters)
 		memcpy(m->filters, filters, bins * bands * sizeof *filters);
 	else
