@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* block.h - one block of the diffusion transformer (transformer.md section 4.5)
+ *
+ *   x1 = x + gate1 self_attention(rms(x) (1 + scale1) + shift1)
+ *   x2 = x1 + cross_attention(x1, enc)
+ *   y  = x2 + gate2 ff(rms(x2) (1 + scale2) + shift2)
+ *
+ * with (shift1, scale1, gate1, shift2, scale2, gate2) = table [6, D] + t [B, 6, D]. Kept for backward: x1, x2, what the
+ * attentions and the feed-forward keep, and 1 / rms; the modulated inputs are computed again. */
+#ifndef ACE_LAYERS_BLOCK_H
+#define ACE_LAYERS_BLOCK_H
+
+#include "layers/cross_attention.h"
+#include "layers/glu_ff.h"
+#include "layers/self_attention.h"
+
+struct block {
+	struct param table;		/* [6, D] F32 */
+	struct self_attention attn;
+	struct cross_attention cross;
+	struct glu_ff ff;
+};
+
+struct block_save {
+	struct tensor m;		/* [B, 6, D] */
+	struct tensor r1, r2;		/* [B, T] */
+	struct tensor x1, x2;		/* [B, T, D] */
+	struct tensor attn_out, ff_out;	/* [B, T, D], rank 0 unless gates want gradients */
+	struct self_attention_save attn;
+	struct cross_attention_save cross;
+	struct glu_ff_save ff;
+};
+
+/* What all blocks of one pass share. */
+struct block_shared {
+	struct cross_attention_keys keys;
+	struct tensor t;		/* [B, 6, D] */
+	struct tensor dt, denc;		/* their gradients, added to; rank 0: not wanted */
+};
+
+/* y for x, both [B, T, D]. y of rank 0: only what backward wants (a second run, for recomputing). modulation: gradients of
+ * table or t will be wanted. What s points to is taken from c->act and stays there. */
+void block_forward(struct ctx *c, const struct block *l, struct block_save *s, struct tensor y, struct tensor x,
+                   const struct block_shared *sh, bool modulation);
+
+/* dx holds the gradient of y and is overwritten by that of x when want_dx, else by nothing of use. Leaves c->act as found. */
+void block_backward(struct ctx *c, const struct block *l, const struct block_save *s, struct tensor dx, struct tensor x,
+                    const struct block_shared *sh, bool want_dx);
+
+/* Whether any of its params trains. */
+bool block_trains(const struct block *l);
+#endif

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* self_attention.h - linear attention of the latent frames (transformer.md section 4.5, backward section 6)
+ *
+ * q, k, v = linear(x); q and k are turned by their position, masked, relu; v is masked; per head o = q KV / (q z). The result
+ * goes through one more linear layer, whose bias masked frames receive as well. */
+#ifndef ACE_LAYERS_SELF_ATTENTION_H
+#define ACE_LAYERS_SELF_ATTENTION_H
+
+#include "layers/linear.h"
+
+struct self_attention {
+	struct linear q, k, v, out;
+	int64_t heads;
+};
+
+struct self_attention_save {
+	struct tensor q, k, v;		/* [B, T, D], as the attention takes them */
+	struct tensor o, den;		/* [B, T, D], [B, T, H] */
+	struct linear_save q_save, k_save, v_save, out_save;
+};
+
+/* y = attention of x, both [B, T, D]; cs: table of rope_table [2, >= T, d]; mask [B, T]. What s points to is taken from c->act
+ * and stays there; the caller releases it. */
+void self_attention_forward(struct ctx *c, const struct self_attention *l, struct self_attention_save *s, struct tensor y,
+                            struct tensor x, struct tensor cs, struct tensor mask);
+
+/* dx = (when want_dx) for dy. x is read only when self_attention_wants_x. Leaves c->act as found. */
+void self_attention_backward(struct ctx *c, const struct self_attention *l, const struct self_attention_save *s,
+                             struct tensor dx, struct tensor dy, struct tensor x, struct tensor cs, struct tensor mask,
+                             bool want_dx);
+
+bool self_attention_trains(const struct self_attention *l);
+bool self_attention_wants_x(const struct self_attention *l);
+#endif

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "models/dit.h"
+
+#include "models/dit_parts.h"
+#include "ops/ends.h"
+#include "ops/modulate.h"
+#include "ops/rows.h"
+
+#include <assert.h>
+
+static void
+run_block(struct ctx *c, void *me, int i, struct tensor y, struct tensor x)
+{
+	struct dit *m = me;
+	bool modulation = c->training && (m->block[i].table.train || dit_time_trains(m));
+
+	block_forward(c, &m->block[i], &m->save.block[i], y, x, &m->save.shared, modulation);
+}
+
+/* The lowest block whose backward pass is wanted: block 0 when anything before the blocks trains. */
+static int
+first_block(const struct dit *m)
+{
+	int i = 0;
+
+	if (dit_patch_trains(m) || dit_tokens_train(m) || dit_time_trains(m))
+		return 0;
+	while (i < m->cfg.layers && !block_trains(&m->block[i]))
+		i++;
+	return i;
+}
+
+static void
+run_block_backward(struct ctx *c, void *me, int i, struct tensor dx, struct tensor x)
+{
+	struct dit *m = me;
+
+	dit_projections_backward(c, m, i, dx);
+	block_backward(c, &m->block[i], &m->save.block[i], dx, x, &m->save.shared, dit_patch_trains(m) || i > first_block(m));
+}
+
+static void
+check(const struct dit *m, struct tensor v, const struct dit_input *in)
+{
+	int64_t B = v.dim[0], T = v.dim[3];
+
+	assert(v.rank == 4 && v.dtype == F32 && v.dim[1] == DIT_CHANNELS && v.dim[2] == DIT_ROWS && T > 0 && B > 0);
+	assert(tensor_same(v, in->latents));
+	assert(in->frame_mask.rank == 2 && in->frame_mask.dim[0] == B && in->frame_mask.dim[1] == T);
+	assert(in->text.rank == 3 && in->text.dim[0] == B && in->text.dim[2] == m->cfg.text_dim);
+	assert(in->text_mask.rank == 2 && in->text_mask.dim[0] == B && in->text_mask.dim[1] == in->text.dim[1]);
+	assert(in->speaker.rank == 2 && in->speaker.dim[0] == B && in->speaker.dim[1] == m->cfg.speaker_dim);
+	assert(in->lyric_ids.rank == 2 && in->lyric_ids.dtype == I32 && in->lyric_ids.dim[0] == B);
+	assert(tensor_same_shape(in->lyric_mask, in->lyric_ids) && in->lyric_mask.dtype == F32);
+	assert(in->timestep.dtype == F32 && tensor_count(in->timestep) == B);
+}
+
+static struct tensor
+one_row(struct tensor e)
+{
+	return tensor_view(e, 3, e.dim[0], 1, e.dim[1]);
+}
+
+enum { FINAL_SHIFT, FINAL_SCALE };
+
+static void
+final_forward(struct ctx *c, struct dit *m, struct tensor v)
+{
+	struct dit_save *s = &m->save;
+	struct tensor x = s->x[m->cfg.layers], y, o;
+	size_t mark;
+
+	s->final_m = arena_tensor(c->act, F32, 3, x.dim[0], 2, x.dim[2]);
+	s->final_r = arena_tensor(c->act, F32, 2, x.dim[0], x.dim[1]);
+	mark = arena_mark(c->act);
+	y = arena_like(c->act, x);
+	o = arena_tensor(c->act, F32, 3, x.dim[0], x.dim[1], linear_out(&m->final));
+	modulation_forward(c->dev, s->final_m, m->final_table.value, one_row(s->e));
+	rms_modulate_forward(c->dev, y, s->final_r, x, s->final_m, FINAL_SHIFT, FINAL_SCALE);
+	linear_forward(c, &m->final, NULL, o, y);
+	ends_latents_of_tokens(c->dev, v, o, true);
+	arena_release(c->act, mark);
+}
+
+/* dx = for dv; de [B, D] += when wanted (rank). */
+static void
+final_backward(struct ctx *c, struct dit *m, struct tensor dx, struct tensor de, struct tensor dv)
+{
+	struct dit_save *s = &m->save;
+	struct tensor x = s->x[m->cfg.layers], y = { 0 }, o, dm;
+	size_t mark = arena_mark(c->act);
+
+	o = arena_tensor(c->act, F32, 3, x.dim[0], x.dim[1], linear_out(&m->final));
+	ends_latent_tokens(c->dev, o, dv, true);
+	if (linear_wants_x(&m->final)) {
+		y = arena_like(c->act, x);
+		rms_modulate_forward(c->dev, y, s->final_r, x, s->final_m, FINAL_SHIFT, FINAL_SCALE);
+	}
+	linear_backward(c, &m->final, NULL, dx, o, y, LINEAR_DX);
+	if (m->final_table.train || de.rank) {
+		dm = arena_like(c->act, s->final_m);
+		rows_fill(c->dev, dm, 0.f);
+		rms_modulate_grads(c->dev, dm, dx, x, s->final_r, FINAL_SHIFT, FINAL_SCALE);
+		modulation_backward(c->dev, m->final_table.train ? m->final_table.grad : (struct tensor){ 0 },
+		                    de.rank ? one_row(de) : de, dm);
+	}
+	rms_modulate_backward(c->dev, dx, dx, x, s->final_r, s->final_m, FINAL_SCALE, false);
+	arena_release(c->act, mark);
+}
+
+void
+dit_forward(struct ctx *c, struct dit *m, struct tensor v, const struct dit_input *in)
+{
+	struct dit_save *s = &m->save;
+	size_t mark = arena_mark(c->act);
+	int64_t B = v.dim[0], T = v.dim[3];
+
+	check(m, v, in);
+	m->in = in;
+	s->shared = (struct block_shared){ 0 };
+	dit_time_forward(c, m);
+	s->shared.t = tensor_view(s->tb, 3, B, 6, m->cfg.width);
+	dit_tokens_forward(c, m);
+	s->x[0] = arena_tensor(c->act, F32, 3, B, T, m->cfg.width);
+	dit_patch_forward(c, m, s->x[0]);
+	m->stack.me = m;
+	m->stack.forward = run_block;
+	m->stack.backward = run_block_backward;
+	stack_forward(c, &m->stack);
+	if (in->projections)
+		dit_projections_forward(c, m);
+	final_forward(c, m, v);
+	if (!c->training)
+		arena_release(c->act, mark);
+}
+
+/* A zeroed gradient like x when it is wanted, else rank 0. */
+static struct tensor
+wanted(struct ctx *c, struct tensor x, bool want)
+{
+	struct tensor g = { 0 };
+
+	if (want) {
+		g = arena_like(c->act, x);
+		rows_fill(c->dev, g, 0.f);
+	}
+	return g;
+}
+
+void
+dit_backward(struct ctx *c, struct dit *m, const struct dit_input *in, struct tensor dv)
+{
+	struct dit_save *s = &m->save;
+	size_t mark = arena_mark(c->act);
+	bool time = dit_time_trains(m), tokens = dit_tokens_train(m);
+	struct tensor dx = arena_like(c->act, s->x[0]), de = wanted(c, s->e, time);
+
+	check(m, dv, in);
+	assert(c->training);
+	m->in = in;
+	s->shared.dt = wanted(c, s->shared.t, time);
+	s->shared.denc = wanted(c, s->shared.keys.enc, tokens);
+	final_backward(c, m, dx, de, dv);
+	stack_backward(c, &m->stack, dx, first_block(m));
+	if (dit_patch_trains(m))
+		dit_patch_backward(c, m, dx);
+	if (time)
+		dit_time_backward(c, m, de);
+	if (tokens)
+		dit_tokens_backward(c, m);
+	arena_release(c->act, mark);
+}
