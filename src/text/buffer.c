@@ -35,6 +35,12 @@ buffer_add(struct buffer *b, const void *text, size_t len)
 	b->data[b->len] = 0;
 }
 
+char *
+buffer_room(struct buffer *b, size_t more)
+{
+	return room_for(b, more) ? b->data + b->len : NULL;
+}
+
 void
 buffer_str(struct buffer *b, const char *text)
 {

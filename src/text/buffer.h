@@ -17,6 +17,8 @@ struct buffer {
 void buffer_add(struct buffer *b, const void *text, size_t len);
 void buffer_str(struct buffer *b, const char *text);
 void buffer_char(struct buffer *b, char c);
+/* Room for more bytes behind the end, which are not counted yet; NULL: memory ran out. */
+char *buffer_room(struct buffer *b, size_t more);
 void buffer_clear(struct buffer *b);	/* len 0, memory kept */
 void buffer_free(struct buffer *b);
 void buffer_swap(struct buffer *a, struct buffer *b);

@@ -14,9 +14,6 @@
 
 enum {
 	LYRIC_NONE = 0,			/* padding, and the one id of a song without lyrics */
-	LYRIC_UNKNOWN = 1,
-	LYRIC_BREAK = 2,		/* end of a line, and a blank inside one */
-	LYRIC_START = 261,
 	LYRIC_MAX = 4096,		/* default of lyrics_max_tokens */
 };
 
@@ -25,6 +22,9 @@ struct lyric_model;
 struct lyric {
 	struct lyric_model *m;		/* owned */
 	int max_tokens;			/* open sets LYRIC_MAX; the caller may change it to >= 1 */
+	int32_t start;			/* id of "[START]", first in every song; 261 as published */
+	int32_t blank;			/* of "[SPACE]": a blank, and the end of a line; 2 */
+	int32_t unknown;		/* of the model's unk_token; 1 */
 };
 
 struct lyric_ids {
@@ -33,13 +33,15 @@ struct lyric_ids {
 	int mask;			/* of every id: 1, or 0 when there are no lyrics (id is [0] then) */
 	int lines;			/* lines that are not blank */
 	int structure;			/* of these, structure lines */
-	int unknown;			/* ids that are LYRIC_UNKNOWN */
+	int unknown;			/* ids that are the unknown token's */
 	int skipped;			/* lines left out */
 	int *skipped_line;		/* their numbers, from 1, rising; owned */
 	bool cut;			/* there were more than max_tokens ids */
 };
 
-/* vocab: path of the vocabulary ("tokenizers" JSON with a BPE model). ACE_EDATA names file, what was found, what was wanted. */
+/* vocab: path of the vocabulary: "tokenizers" JSON with a BPE model (vocab, merges, unk_token), pre-tokenizer Whitespace, and
+ * added_tokens, among them [SPACE], [START] and [en]. Merges may be an empty list. ACE_EDATA names file, what was found, what was
+ * wanted. */
 enum status lyric_open(struct lyric *l, const char *vocab) ACE_NODISCARD;
 void lyric_close(struct lyric *l);
 
@@ -50,6 +52,10 @@ void lyric_ids_free(struct lyric_ids *out);
 
 /* Say on stderr which lines of the file path were skipped, and why; nothing when none was. */
 void lyric_warn(const struct lyric_ids *ids, const char *path);
+
+/* What a line is taken for. */
+enum lyric_kind { LYRIC_BLANK, LYRIC_STRUCTURE, LYRIC_ENGLISH, LYRIC_FOREIGN /* skipped */ };
+enum lyric_kind lyric_kind_of(const char *text, size_t len);
 
 /* One line in the language lang ("en"): its cleaned text and ids, language token first. ACE_EDATA for a language that is
  * not built or that the line cannot be written in. */
