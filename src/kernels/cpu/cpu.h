@@ -17,7 +17,7 @@
 #define CPU_CLONES
 #endif
 
-/* Called when a cpu device gets its kernels. */
+/* Called when a cpu device gets its kernels: OpenBLAS works on the calling thread alone, with loops that fit the processor. */
 void cpu_start(void);
 
 /* Row-major sgemm with leading dimensions on the calling thread: C[m,n] = alpha op(A) op(B) + beta C. */

@@ -5,14 +5,6 @@
 #include <cblas.h>
 #include <stdlib.h>
 
-void openblas_set_num_threads(int n);
-
-void
-cpu_start(void)
-{
-	openblas_set_num_threads(1);		/* its own threads would change results with their number */
-}
-
 void
 cpu_sgemm1(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t lda, const float *b,
            int64_t ldb, float beta, float *c, int64_t ldc)
