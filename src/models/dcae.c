@@ -2,7 +2,6 @@
 #include "models/dcae.h"
 
 #include "ops/map.h"
-#include "ops/rows.h"
 
 #include <assert.h>
 #include <stdarg.h>
@@ -256,23 +255,6 @@ gated_forward(struct ctx *c, const struct dcae *m, const struct dcae_block *b, s
 	arena_release(c->act, mark);
 }
 
-/* The next stage's map takes the place of this one's, which lies at mark and is not smaller: a stage's memory ends with
- * it. The result is first built above. */
-static struct tensor
-down_forward(struct ctx *c, const struct dcae *m, const struct dcae_block *b, struct tensor x, size_t mark)
-{
-	struct tensor y = map_of(c, b->out, x.dim[1] / 2, x.dim[2] / 2), z;
-
-	assert(x.dim[1] % 2 == 0 && x.dim[2] % 2 == 0 && tensor_count(y) <= tensor_count(x));
-	map_conv(c->dev, y, x, b->conv1_w, b->conv1_b, 2);
-	tap(m, y, "%s.conv", b->name);
-	map_shrink(c->dev, y, x);
-	arena_release(c->act, mark);
-	z = arena_like(c->act, y);
-	rows_copy(c->dev, z, y);
-	return z;
-}
-
 void
 dcae_encode(struct ctx *c, struct dcae *m, struct tensor z, struct tensor mel)
 {
@@ -293,9 +275,15 @@ dcae_encode(struct ctx *c, struct dcae *m, struct tensor z, struct tensor mel)
 			attention_forward(c, m, b, x);
 			gated_forward(c, m, b, x);
 			break;
-		case BLOCK_DOWN:
-			x = down_forward(c, m, b, x, mark);
+		case BLOCK_DOWN: {
+			struct tensor y = map_of(c, b->out, x.dim[1] / 2, x.dim[2] / 2);
+			assert(x.dim[1] % 2 == 0 && x.dim[2] % 2 == 0);
+			map_conv(c->dev, y, x, b->conv1_w, b->conv1_b, 2);
+			tap(m, y, "%s.conv", b->name);
+			map_shrink(c->dev, y, x);
+			x = y;
 			break;
+		}
 		}
 		tap(m, x, "%s", b->name);
 	}
