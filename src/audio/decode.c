@@ -198,8 +198,9 @@ decode_into(const char *path, struct sink *s)
 		s->head.reason = AUDIO_NOT_AUDIO;
 		return ace_fail(ACE_EDATA, "%s: not a sound file", path);
 	}
-	order[0] = looks == LOOKS_SNDFILE ? sndfile_read : ffmpeg_read;
-	order[1] = looks == LOOKS_SNDFILE ? ffmpeg_read : sndfile_read;
+	bool mine = looks == LOOKS_SNDFILE || (looks == LOOKS_UNKNOWN && !ffmpeg_load());
+	order[0] = mine ? sndfile_read : ffmpeg_read;
+	order[1] = mine ? ffmpeg_read : sndfile_read;
 	for (int i = 0; i < 2; i++) {
 		if (i == 1 && order[i] == ffmpeg_read && !ffmpeg_load())
 			break;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "audio/fft.h"
 
+#include "audio/simd.h"
+
 #include <assert.h>
 #include <math.h>
 #include <stdlib.h>
@@ -49,7 +51,7 @@ radix4(const struct fft *f, int l, int m, const double *restrict xr, const doubl
 		double c3 = t[6 * p * s], d3 = t[6 * p * s + 1];
 		const double *ar = xr + m * p, *ai = xi + m * p;
 		double *br = yr + m * 4 * p, *bi = yi + m * 4 * p;
-#pragma omp simd
+		SIMD
 		for (int k = 0; k < m; k++) {
 			double r0 = ar[k], i0 = ai[k], r1 = ar[k + m * q], i1 = ai[k + m * q];
 			double r2 = ar[k + 2 * m * q], i2 = ai[k + 2 * m * q], r3 = ar[k + 3 * m * q], i3 = ai[k + 3 * m * q];
@@ -71,7 +73,7 @@ radix4(const struct fft *f, int l, int m, const double *restrict xr, const doubl
 static void
 radix2(int m, const double *restrict xr, const double *restrict xi, double *restrict yr, double *restrict yi)
 {
-#pragma omp simd
+	SIMD
 	for (int k = 0; k < m; k++) {
 		yr[k] = xr[k] + xr[k + m];
 		yi[k] = xi[k] + xi[k + m];

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "audio/resample.h"
 
+#include "audio/simd.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -104,7 +106,7 @@ output(const struct resampler *r, int64_t j, const float *x, int64_t n, int64_t 
 
 	if (at >= 0 && at + r->kept <= n) {
 		for (int k = 0; k < r->kept; k += LANES)
-#pragma omp simd
+			SIMD
 			for (int l = 0; l < LANES; l++)
 				s[l] += t[k + l] * x[at + k + l];
 	} else {

@@ -290,6 +290,57 @@ names_with_colons_and_percents_are_just_names(void **state)
 	assert_ok(file_remove_tree(dir));
 }
 
+/* The length in a header is never what memory is taken for. */
+static void
+what_is_behind_six_hours_is_left(void **state)
+{
+	static const unsigned char head[44] = { 'R', 'I', 'F', 'F', 0xff, 0xff, 0xff, 0x7f, 'W', 'A', 'V', 'E', 'f', 'm', 't', ' ',
+		16, 0, 0, 0, 1, 0, 1, 0, 0xe8, 3, 0, 0, 0xe8, 3, 0, 0, 1, 0, 8, 0, 'd', 'a', 't', 'a', 0xff, 0xff, 0xff, 0x6f };
+	const char *dir = golden_tmp();
+	char path[400];
+	struct clip c;
+
+	(void)state;
+	snprintf(path, sizeof path, "%s/long.wav", dir);	/* one channel of 8 bits at 1000 Hz, with a hole for data */
+	assert_ok(file_write(path, head, sizeof head));
+	assert_int_equal(truncate(path, 44 + AUDIO_MAX_SECONDS * 1000 - 1000), 0);
+	assert_ok(audio_decode(path, &c));
+	assert_int_equal(c.n, AUDIO_MAX_SECONDS * 1000 - 1000);
+	assert_true(c.short_data && !c.cut);
+	clip_free(&c);
+	assert_int_equal(truncate(path, 44 + AUDIO_MAX_SECONDS * 1000 + 1000), 0);
+	assert_ok(audio_decode(path, &c));
+	assert_int_equal(c.n, AUDIO_MAX_SECONDS * 1000);
+	assert_true(c.cut);
+	clip_free(&c);
+	assert_ok(file_remove_tree(dir));
+}
+
+static void
+clips_are_decoded_side_by_side(void **state)
+{
+	enum { CLIPS = 12, SAMPLES = 50000 };
+	static float x[SAMPLES];
+	const char *dir = golden_tmp();
+	char path[400];
+	int good = 0;
+
+	(void)state;
+	for (int i = 0; i < SAMPLES; i++)
+		x[i] = (float)(i % 1000) / 1000.f;
+	snprintf(path, sizeof path, "%s/a.wav", dir);
+	assert_ok(audio_write(path, x, 1, SAMPLES, 8000, AUDIO_FLOAT));
+#pragma omp parallel for num_threads(4) reduction(+ : good)
+	for (int i = 0; i < CLIPS; i++) {
+		struct clip c;
+		if (audio_decode(path, &c) == ACE_OK && c.n == SAMPLES)
+			good += memcmp(c.data, x, sizeof x) == 0;
+		clip_free(&c);
+	}
+	assert_int_equal(good, CLIPS);
+	assert_ok(file_remove_tree(dir));
+}
+
 int
 main(void)
 {
@@ -300,6 +351,8 @@ main(void)
 		cmocka_unit_test(what_is_no_sound_says_so),
 		cmocka_unit_test(playlists_are_not_followed),
 		cmocka_unit_test(a_pipe_does_not_make_it_wait),
+		cmocka_unit_test(what_is_behind_six_hours_is_left),
+		cmocka_unit_test(clips_are_decoded_side_by_side),
 		cmocka_unit_test(names_with_colons_and_percents_are_just_names),
 	};
 
