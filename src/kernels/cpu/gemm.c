@@ -1,9 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/cpu/cpu.h"
+#include "kernels/cpu/gemm512.h"
 
 #include <assert.h>
 #include <cblas.h>
 #include <stdlib.h>
+
+static struct gemm512
+product(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t lda, const void *b, bool bf16,
+        int64_t ldb, float beta, float *c, int64_t ldc)
+{
+	return (struct gemm512){ m, n, k, a, ta ? 1 : lda, ta ? lda : 1, b, tb ? 1 : ldb, tb ? ldb : 1, bf16, c, ldc, alpha, beta };
+}
 
 void
 cpu_sgemm1(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t lda, const float *b,
@@ -11,14 +19,40 @@ cpu_sgemm1(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, const
 {
 	if (m == 0 || n == 0)
 		return;
+	if (k > 0 && gemm512_here()) {
+		struct gemm512 g = product(ta, tb, m, n, k, alpha, a, lda, b, false, ldb, beta, c, ldc);
+		gemm512_run(&g);
+		return;
+	}
 	cblas_sgemm(CblasRowMajor, ta ? CblasTrans : CblasNoTrans, tb ? CblasTrans : CblasNoTrans, (blasint)m,
 	            (blasint)n, (blasint)k, alpha, a, (blasint)lda, b, (blasint)ldb, beta, c, (blasint)ldc);
 }
 
-/* Pieces of about 2^18 outputs and at least PIECE wide, cut along the longer side of C. */
-void
-cpu_sgemm(struct dev *d, bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t lda,
-          const float *b, int64_t ldb, float beta, float *c, int64_t ldc)
+/* The pieces of our own product, which give the same bits however they are cut: whole columns of C when there are enough. */
+static void
+pieces512(struct dev *d, const struct gemm512 *g)
+{
+	int64_t wide = (g->n + GEMM512_COLUMNS - 1) / GEMM512_COLUMNS, tall = wide >= 8 ? g->m : 8 * GEMM512_ROWS;
+	int64_t rows = tall ? (g->m + tall - 1) / tall : 0;
+
+#pragma omp parallel for schedule(static) num_threads(d->threads) if (g->m * g->n * g->k > 1 << 15)
+	for (int64_t i = 0; i < rows * wide; i++) {
+		struct gemm512 p = *g;
+		int64_t top = i / wide * tall, left = i % wide * GEMM512_COLUMNS;
+		p.m = g->m - top < tall ? g->m - top : tall;
+		p.n = g->n - left < GEMM512_COLUMNS ? g->n - left : GEMM512_COLUMNS;
+		p.a += top * g->a_row;
+		p.b = g->b_bf16 ? (const void *)((const uint16_t *)g->b + left * g->b_col)
+		                : (const void *)((const float *)g->b + left * g->b_col);
+		p.c += top * g->c_row + left;
+		gemm512_run(&p);
+	}
+}
+
+/* OpenBLAS may choose its kernels by the sizes it is given: fixed pieces, cut along the longer side of C. */
+static void
+pieces_blas(struct dev *d, bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t lda,
+            const float *b, int64_t ldb, float beta, float *c, int64_t ldc)
 {
 	enum { PIECES = 8, PIECE = 64 };
 	bool rows = m > n;
@@ -36,6 +70,18 @@ cpu_sgemm(struct dev *d, bool ta, bool tb, int64_t m, int64_t n, int64_t k, floa
 			cpu_sgemm1(ta, tb, w, n, k, alpha, a + (ta ? i : i * lda), lda, b, ldb, beta, c + i * ldc, ldc);
 		else
 			cpu_sgemm1(ta, tb, m, w, k, alpha, a, lda, b + (tb ? i * ldb : i), ldb, beta, c + i, ldc);
+	}
+}
+
+void
+cpu_sgemm(struct dev *d, bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t lda,
+          const float *b, int64_t ldb, float beta, float *c, int64_t ldc)
+{
+	if (k > 0 && gemm512_here()) {
+		struct gemm512 g = product(ta, tb, m, n, k, alpha, a, lda, b, false, ldb, beta, c, ldc);
+		pieces512(d, &g);
+	} else {
+		pieces_blas(d, ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
 	}
 }
 
@@ -58,6 +104,12 @@ cpu_gemm(struct dev *d, struct tensor c, struct tensor a, struct tensor b, bool 
 	int64_t m = c.dim[0], n = c.dim[1], k = a.dim[ta ? 0 : 1];
 	const float *bp = b.data;
 
+	if (k > 0 && gemm512_here()) {
+		struct gemm512 g = product(ta, tb, m, n, k, alpha, a.data, ta ? m : k, b.data, b.dtype == BF16, tb ? k : n,
+		                           beta, c.data, n);
+		pieces512(d, &g);
+		return;
+	}
 	if (b.dtype == BF16) {
 		float *wide = cpu_scratch(d, (size_t)(k * n) * sizeof *wide);
 		if (!wide)
