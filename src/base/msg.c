@@ -72,7 +72,7 @@ put(int fd, const char *text, size_t n)
 	}
 }
 
-static void
+static void ACE_PRINTF(2, 0)
 line(const char *prefix, const char *fmt, va_list ap)
 {
 	char text[4096];
