@@ -312,3 +312,18 @@ audio_probe(const char *path, struct clip *out)
 {
 	return decode(path, out, true, guarded);
 }
+
+const char *
+audio_decoders(bool *ffmpeg)
+{
+	static char text[120];
+	bool have = ffmpeg_load();
+
+	if (ffmpeg)
+		*ffmpeg = have;
+	if (have)
+		snprintf(text, sizeof text, "%s, FFmpeg (%s)", sndfile_version(), ffmpeg_version());
+	else
+		snprintf(text, sizeof text, "%s, no FFmpeg", sndfile_version());
+	return text;
+}

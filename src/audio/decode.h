@@ -53,4 +53,8 @@ enum status audio_decode_here(const char *path, struct clip *out) ACE_NODISCARD;
 /* What a file says of itself, without decoding it: rate, channels, codec, n (declared or estimated, 0 when unknown); data
  * stays NULL. Failures as audio_decode. Never a reason to trust n. */
 enum status audio_probe(const char *path, struct clip *out) ACE_NODISCARD;
+
+/* The decoders at hand, for people: "libsndfile-1.2.0, FFmpeg (libavformat 59.27.100)" or "libsndfile-1.2.0, no FFmpeg".
+ * Static. *ffmpeg, when not NULL: whether FFmpeg's formats can be decoded. */
+const char *audio_decoders(bool *ffmpeg);
 #endif

@@ -11,6 +11,12 @@ ffmpeg_load(void)
 	return false;
 }
 
+const char *
+ffmpeg_version(void)
+{
+	return "";
+}
+
 enum status
 ffmpeg_read(const char *path, struct sink *s)
 {
@@ -36,7 +42,8 @@ ffmpeg_read(const char *path, struct sink *s)
 #define CODEC(F)  F(avcodec_find_decoder) F(avcodec_alloc_context3) F(avcodec_free_context) F(avcodec_open2) \
 	F(avcodec_parameters_to_context) F(avcodec_send_packet) F(avcodec_receive_frame) F(avcodec_get_name) \
 	F(av_packet_alloc) F(av_packet_free) F(av_packet_unref)
-#define FORMAT(F) F(avformat_open_input) F(avformat_close_input) F(avformat_find_stream_info) F(av_read_frame)
+#define FORMAT(F) F(avformat_open_input) F(avformat_close_input) F(avformat_find_stream_info) F(av_read_frame) \
+	F(avformat_version)
 
 static struct {
 #define F(name) __typeof__(name) *name;
@@ -89,6 +96,19 @@ ffmpeg_load(void)
 
 	pthread_once(&once, load);
 	return av.ready;
+}
+
+const char *
+ffmpeg_version(void)
+{
+	static char text[40];
+	unsigned v;
+
+	if (!ffmpeg_load())
+		return "";
+	v = av.avformat_version();
+	snprintf(text, sizeof text, "libavformat %u.%u.%u", v >> 16, v >> 8 & 255, v & 255);
+	return text;
 }
 
 struct reading {

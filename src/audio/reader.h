@@ -29,4 +29,8 @@ enum status ffmpeg_read(const char *path, struct sink *s) ACE_NODISCARD;
 /* Bring FFmpeg's libraries into the process, once; only files that need them pay for it (35 ms of start-up). False: this
  * build or this machine has none. */
 bool ffmpeg_load(void);
+
+/* Versions; static. */
+const char *ffmpeg_version(void);	/* "" when there is none */
+const char *sndfile_version(void);
 #endif

@@ -44,6 +44,12 @@ name_codec(char name[24], int format)
 			snprintf(name, 24, "%s%s", codecs[i].name, !codecs[i].endian ? "" : big ? "be" : "le");
 }
 
+const char *
+sndfile_version(void)
+{
+	return sf_version_string();
+}
+
 enum status
 sndfile_read(const char *path, struct sink *s)
 {

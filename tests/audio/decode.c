@@ -341,6 +341,17 @@ clips_are_decoded_side_by_side(void **state)
 	assert_ok(file_remove_tree(dir));
 }
 
+static void
+the_decoders_name_themselves(void **state)
+{
+	bool ffmpeg;
+	const char *text = audio_decoders(&ffmpeg);
+
+	(void)state;
+	assert_non_null(strstr(text, "libsndfile"));
+	assert_int_equal(ffmpeg, strstr(text, "libavformat") != NULL);
+}
+
 int
 main(void)
 {
@@ -353,6 +364,7 @@ main(void)
 		cmocka_unit_test(a_pipe_does_not_make_it_wait),
 		cmocka_unit_test(what_is_behind_six_hours_is_left),
 		cmocka_unit_test(clips_are_decoded_side_by_side),
+		cmocka_unit_test(the_decoders_name_themselves),
 		cmocka_unit_test(names_with_colons_and_percents_are_just_names),
 	};
 

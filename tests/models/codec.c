@@ -261,6 +261,26 @@ lengths_follow_the_references_single_precision(void **state)
 }
 
 static void
+prepared_items_have_the_frames_that_are_expected(void **state)
+{
+	cJSON *expected = golden_json("local-audio", "expected.json");
+	const cJSON *item;
+	int n = 0;
+
+	(void)state;
+	cJSON_ArrayForEach(item, part(expected, "items")) {
+		const cJSON *p = cJSON_GetObjectItemCaseSensitive(item, "prepared");
+		if (!p)
+			continue;
+		assert_int_equal(codec_frames(number(p, "num_samples")), number(p, "latent_frames_total"));
+		assert_int_equal(codec_real_frames(number(p, "num_samples")), number(p, "latent_frames_real"));
+		n++;
+	}
+	assert_true(n > 0);
+	cJSON_Delete(expected);
+}
+
+static void
 a_clip_of_the_least_length_can_be_encoded(void **state)
 {
 	static float wave[2 * 837];
@@ -423,6 +443,7 @@ main(void)
 		cmocka_unit_test(the_wave_at_44_khz_and_its_mel_are_the_references),
 		cmocka_unit_test(padded_clips_give_the_references_batch),
 		cmocka_unit_test(lengths_follow_the_references_single_precision),
+		cmocka_unit_test(prepared_items_have_the_frames_that_are_expected),
 		cmocka_unit_test(a_clip_of_the_least_length_can_be_encoded),
 		cmocka_unit_test(latents_do_not_depend_on_the_number_of_threads),
 		cmocka_unit_test(configs_that_ask_for_what_is_not_built_are_refused),
