@@ -14,6 +14,13 @@ rounded(float x)
 	return bf16_to_f32(f32_to_bf16(x));
 }
 
+CPU_CLONES static void
+round_all(float *x, int64_t n)
+{
+	for (int64_t i = 0; i < n; i++)
+		x[i] = rounded(x[i]);
+}
+
 CPU_CLONES static float
 mean_square(const float *x, int64_t n)
 {
@@ -43,24 +50,37 @@ cpu_text_rms(struct dev *d, struct tensor y, struct tensor x, struct tensor w, f
 {
 	int64_t width = tensor_cols(x), rows = tensor_rows(x);
 
+	(void)d;
 #pragma omp parallel for schedule(static) num_threads(d->threads) if (rows * width > 1 << 14)
 	for (int64_t n = 0; n < rows; n++) {
 		const float *xp = (const float *)x.data + n * width;
 		float *yp = (float *)y.data + n * width, r = 1.f / sqrtf(mean_square(xp, width) + eps);
 		for (int64_t c = 0; c < width; c++)
-			yp[c] = half ? rounded(element(w, c) * rounded(xp[c] * r)) : element(w, c) * (xp[c] * r);
+			yp[c] = element(w, c) * (half ? rounded(xp[c] * r) : xp[c] * r);
+		if (half)
+			round_all(yp, width);
 	}
-	(void)d;
 }
 
 /* tanh(z) = 2 sigmoid(2 z) - 1, so gelu(u) = u sigmoid(2 z). */
+static inline float
+gelu(float u)
+{
+	return u * sigmoid_f32(1.5957691f * (u + 0.044715f * u * u * u));
+}
+
 CPU_CLONES static void
 gate(float *y, const float *a, const float *b, int64_t n)
 {
-	for (int64_t i = 0; i < n; i++) {
-		float u = a[i];
-		y[i] = u * sigmoid_f32(1.5957691f * (u + 0.044715f * u * u * u)) * b[i];
-	}
+	for (int64_t i = 0; i < n; i++)
+		y[i] = gelu(a[i]) * b[i];
+}
+
+CPU_CLONES static void
+gate_half(float *y, const float *a, const float *b, int64_t n)
+{
+	for (int64_t i = 0; i < n; i++)
+		y[i] = rounded(rounded(gelu(a[i])) * b[i]);
 }
 
 void
@@ -69,34 +89,53 @@ cpu_text_gate(struct dev *d, struct tensor y, struct tensor a, struct tensor b, 
 	enum { PIECE = 1 << 13 };
 	int64_t n = tensor_count(a);
 
-	if (half) {
-		ref_text_gate(d, y, a, b, half);
-		return;
-	}
+	(void)d;
 #pragma omp parallel for schedule(static) num_threads(d->threads) if (n > PIECE)
 	for (int64_t i = 0; i < n; i += PIECE)
-		gate((float *)y.data + i, (const float *)a.data + i, (const float *)b.data + i, n - i < PIECE ? n - i : PIECE);
-	(void)d;
+		(half ? gate_half : gate)((float *)y.data + i, (const float *)a.data + i, (const float *)b.data + i,
+		                          n - i < PIECE ? n - i : PIECE);
 }
 
-/* s = softmax of s + bias + masked, masked [n] 0 or the lowest number. */
-CPU_CLONES static void
-softmax(float *s, const float *bias, const float *mask, int64_t n)
+/* s += bias and the mask's lowest number; the largest */
+CPU_CLONES static float
+masked(float *s, const float *bias, const float *mask, int64_t n, bool half)
 {
-	float top = -INFINITY, inv;
-	double sum = 0;
+	float top = -INFINITY;
 
-	for (int64_t j = 0; j < n; j++) {
-		s[j] += bias[j] + (1.f - mask[j]) * -FLT_MAX;
-		top = s[j] > top ? s[j] : top;
-	}
+	if (half)
+		for (int64_t j = 0; j < n; j++)
+			s[j] = mask[j] == 1.f ? rounded(rounded(s[j]) + bias[j]) : -FLT_MAX;
+	else
+		for (int64_t j = 0; j < n; j++)
+			s[j] += bias[j] + (1.f - mask[j]) * -FLT_MAX;
 	for (int64_t j = 0; j < n; j++)
-		s[j] = s[j] - top < -87.f ? 0.f : exp_f32(s[j] - top);
+		top = s[j] > top ? s[j] : top;
+	return top;
+}
+
+CPU_CLONES static void
+exponentials(float *s, float top, int64_t n)
+{
+	for (int64_t j = 0; j < n; j++) {
+		float e = exp_f32(s[j] - top);
+		s[j] = s[j] - top < -87.f ? 0.f : e;
+	}
+}
+
+static void
+softmax(float *s, const float *bias, const float *mask, int64_t n, bool half)
+{
+	double sum = 0;
+	float inv;
+
+	exponentials(s, masked(s, bias, mask, n, half), n);
 	for (int64_t j = 0; j < n; j++)
 		sum += (double)s[j];
 	inv = (float)(1 / sum);
 	for (int64_t j = 0; j < n; j++)
 		s[j] *= inv;
+	if (half)
+		round_all(s, n);
 }
 
 static int
@@ -116,10 +155,6 @@ cpu_text_attend(struct dev *d, struct tensor o, struct tensor a, struct tensor q
 	int64_t T = q.dim[1], D = q.dim[2], H = bias.dim[0], w = D / H, n = q.dim[0] * H;
 	float *own = a.rank ? NULL : cpu_scratch(d, (size_t)(d->threads * T * T) * sizeof *own);
 
-	if (half) {
-		ref_text_attend(d, o, a, q, k, v, bias, mask, half);
-		return;
-	}
 	if (!a.rank && !own)
 		return;
 #pragma omp parallel for schedule(static) num_threads(d->threads) if (n * T * T > 1 << 12)
@@ -128,7 +163,9 @@ cpu_text_attend(struct dev *d, struct tensor o, struct tensor a, struct tensor q
 		float *s = own ? own + this_thread() * T * T : (float *)a.data + i * T * T;
 		cpu_sgemm1(false, true, T, T, w, 1.f, (const float *)q.data + at, D, (const float *)k.data + at, D, 0.f, s, T);
 		for (int64_t t = 0; t < T; t++)
-			softmax(s + t * T, (const float *)bias.data + (i % H * T + t) * T, (const float *)mask.data + i / H * T, T);
+			softmax(s + t * T, (const float *)bias.data + (i % H * T + t) * T, (const float *)mask.data + i / H * T, T, half);
 		cpu_sgemm1(false, false, T, w, T, 1.f, s, T, (const float *)v.data + at, D, 0.f, (float *)o.data + at, D);
+		for (int64_t t = 0; half && t < T; t++)
+			round_all((float *)o.data + at + t * D, w);
 	}
 }

@@ -112,7 +112,9 @@ weights(float *a, struct tensor q, struct tensor k, struct tensor bias, struct t
 		double s = 0;
 		for (int64_t c = 0; c < w; c++)
 			s += (double)qp[c] * (double)kp[c];
-		a[j] = rounded(rounded((float)s, half) + (bp[j] + (1.f - mp[j]) * -FLT_MAX), half && mp[j] == 1.f);
+		a[j] = rounded((float)s, half) + (bp[j] + (1.f - mp[j]) * -FLT_MAX);
+		if (half)		/* the lowest number is not to round to -infinity */
+			a[j] = mp[j] == 1.f ? rounded(a[j], true) : -FLT_MAX;
 		top = a[j] > top ? a[j] : top;
 	}
 	for (int64_t j = 0; j < T; j++)
