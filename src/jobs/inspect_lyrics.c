@@ -98,11 +98,13 @@ print_line(FILE *out, const struct shown *s)
 	case LYRIC_BLANK:
 		return;
 	case LYRIC_FOREIGN:
-		fprintf(out, "%5d  %-9s      -        -  %s\n%35s(letters outside Basic Latin)\n", s->number, kinds[s->kind], s->text, "");
+		fprintf(out, "%5d  %-9s      -        -  %s\n%35s(letters outside Basic Latin)\n", s->number,
+			kinds[s->kind], s->text, "");
 		return;
 	case LYRIC_STRUCTURE:
 	case LYRIC_ENGLISH:
-		fprintf(out, "%5d  %-9s  %5d    %5d  %s\n%35s%s\n", s->number, kinds[s->kind], s->line.n, s->unknown, s->text, "", s->tokens);
+		fprintf(out, "%5d  %-9s  %5d    %5d  %s\n%35s%s\n", s->number, kinds[s->kind], s->line.n,
+			s->unknown, s->text, "", s->tokens);
 		return;
 	}
 }
@@ -110,8 +112,8 @@ print_line(FILE *out, const struct shown *s)
 static void
 print_head(FILE *out, const char *path, const struct lyric_ids *ids, int max)
 {
-	fprintf(out, "%s: lyrics, %d lines (%d structure, %d skipped), %d tokens, %d unknown (%.2f %%)\n", path, ids->lines,
-	        ids->structure, ids->skipped, ids->n, ids->unknown, percent(ids->unknown, ids->n));
+	fprintf(out, "%s: lyrics, %d lines (%d structure, %d skipped), %d tokens, %d unknown (%.2f %%)\n", path,
+		ids->lines, ids->structure, ids->skipped, ids->n, ids->unknown, percent(ids->unknown, ids->n));
 	if (!ids->mask)
 		fprintf(out, "no lyrics: trained as an instrumental\n");
 	if (ids->cut)

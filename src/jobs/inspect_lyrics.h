@@ -8,7 +8,8 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-/* Write to out, as text or as one JSON object, how the lyrics file path (UTF-8, at most 16 MiB) is read with the vocabulary
- * file vocab and cut to max_tokens ids (0: the default). Control characters are written as \xNN. */
+/* Write to out, as text or as one JSON object, how the lyrics file path (UTF-8, at most 16 MiB) is read with
+ * the vocabulary file vocab and cut to max_tokens ids (0: the default). Control characters are written as \xNN.
+ */
 enum status inspect_lyrics(FILE *out, const char *path, const char *vocab, int max_tokens, bool json) ACE_NODISCARD;
 #endif

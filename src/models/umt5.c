@@ -16,7 +16,8 @@ read_size(const cJSON *root, const char *path, const char *key, int64_t fallback
 {
 	ACE_TRY(json_i64(root, path, key, fallback, v));
 	if (*v < 1 || *v > top)
-		return ace_fail(ACE_EDATA, "%s: %s is %lld, wanted 1 ... %lld", path, key, (long long)*v, (long long)top);
+		return ace_fail(ACE_EDATA, "%s: %s is %lld, wanted 1 ... %lld", path, key, (long long)*v,
+				(long long)top);
 	return ACE_OK;
 }
 
@@ -43,8 +44,10 @@ read_config(struct umt5_config *c, const char *path, const cJSON *root)
 	if (!(eps >= 0 && eps < 1))
 		return ace_fail(ACE_EDATA, "%s: layer_norm_epsilon is %g, wanted 0 ... 1", path, eps);
 	if (c->buckets % 4 || c->distance <= c->buckets / 4)
-		return ace_fail(ACE_EDATA, "%s: %lld relative buckets up to distance %lld, wanted a multiple of 4 and a larger distance",
-		                path, (long long)c->buckets, (long long)c->distance);
+		return ace_fail(
+			ACE_EDATA,
+			"%s: %lld relative buckets up to distance %lld, wanted a multiple of 4 and a larger distance",
+			path, (long long)c->buckets, (long long)c->distance);
 	c->eps = (float)eps;
 	c->inner = c->head * c->heads;
 	return ACE_OK;
@@ -77,15 +80,17 @@ find_table(struct umt5 *m)
 	if (!e)
 		e = weights_find(&m->weights, "encoder.embed_tokens.weight");
 	if (!e)
-		return ace_fail(ACE_EDATA, "%s: tensor shared.weight is missing (and encoder.embed_tokens.weight)", m->weights.path);
+		return ace_fail(ACE_EDATA,
+				"%s: tensor shared.weight is missing (and encoder.embed_tokens.weight)",
+				m->weights.path);
 	m->table = e->value;
 	if (m->table.rank != 2 || m->table.dim[0] != m->config.rows || m->table.dim[1] != m->config.width)
 		return ace_fail(ACE_EDATA, "%s: tensor %s has shape %s, wanted [%lld, %lld]", m->weights.path, e->name,
 		                tensor_shape_text(m->table, found, sizeof found), (long long)m->config.rows,
 		                (long long)m->config.width);
 	if (m->table.dtype != F32 && m->table.dtype != BF16 && m->table.dtype != F16)
-		return ace_fail(ACE_EDATA, "%s: tensor %s is %s, wanted a floating point type", m->weights.path, e->name,
-		                dtype_name(m->table.dtype));
+		return ace_fail(ACE_EDATA, "%s: tensor %s is %s, wanted a floating point type", m->weights.path,
+				e->name, dtype_name(m->table.dtype));
 	return ACE_OK;
 }
 
@@ -133,8 +138,10 @@ umt5_open(struct umt5 *m, const char *folder, enum dtype dtype, struct dev *d)
 
 	*m = (struct umt5){ .dtype = dtype, .dev = d };
 	if (dtype != F32 && dtype != BF16)
-		return ace_fail(ACE_ECONFIG, "the prompt encoder cannot run in %s (its activations overflow), wanted F32 or BF16",
-		                dtype_name(dtype));
+		return ace_fail(
+			ACE_ECONFIG,
+			"the prompt encoder cannot run in %s (its activations overflow), wanted F32 or BF16",
+			dtype_name(dtype));
 	ACE_TRY(umt5_config_read(&m->config, folder));
 	ACE_TRY(weights_open(&m->weights, folder));
 	m->block = calloc((size_t)m->config.blocks, sizeof *m->block);
@@ -190,8 +197,9 @@ check_ids(const struct umt5 *m, const int32_t *ids, int64_t n)
 {
 	for (int64_t i = 0; i < n; i++)
 		if (ids[i] < 0 || ids[i] >= m->config.rows)
-			return ace_fail(ACE_EDATA, "%s: token id %d, the table has %lld rows: another model's tokenizer?", m->weights.path,
-			                ids[i], (long long)m->config.rows);
+			return ace_fail(ACE_EDATA,
+					"%s: token id %d, the table has %lld rows: another model's tokenizer?",
+					m->weights.path, ids[i], (long long)m->config.rows);
 	return ACE_OK;
 }
 
@@ -208,12 +216,13 @@ umt5_encode_batch(struct umt5 *m, const int32_t *ids, const float *mask, int64_t
 		m->memory = aligned_alloc(ARENA_ALIGN, (size + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN);
 		m->size = m->memory ? size : 0;
 		if (!m->memory)
-			return ace_fail(ACE_ENOMEM, "%s: no memory (%zu bytes) to encode %lld tokens", m->weights.path, size,
-			                (long long)(B * T));
+			return ace_fail(ACE_ENOMEM, "%s: no memory (%zu bytes) to encode %lld tokens",
+					m->weights.path, size, (long long)(B * T));
 	}
 	a = (struct arena){ .base = m->memory, .size = m->size };
-	umt5_forward(&c, m, tensor_of(out, F32, 3, B, T, m->config.width), tensor_of((void *)(uintptr_t)ids, I32, 2, B, T),
-	             tensor_of((void *)(uintptr_t)mask, F32, 2, B, T), tau);
+	umt5_forward(&c, m, tensor_of(out, F32, 3, B, T, m->config.width),
+		     tensor_of((void *)(uintptr_t)ids, I32, 2, B, T),
+		     tensor_of((void *)(uintptr_t)mask, F32, 2, B, T), tau);
 	return m->dev->status;
 }
 

@@ -41,10 +41,12 @@ struct umt5 {
 enum status umt5_open(struct umt5 *m, const char *folder, enum dtype dtype, struct dev *d) ACE_NODISCARD;
 void umt5_close(struct umt5 *m);
 
-/* One text, alone: ids [n], n >= 1 -> out [n, width] F32. An id outside the table: ACE_EDATA. Not for two threads at once. */
+/* One text, alone: ids [n], n >= 1 -> out [n, width] F32. An id outside the table: ACE_EDATA. Not for two
+ * threads at once. */
 enum status umt5_encode(struct umt5 *m, const int32_t *ids, int n, float *out) ACE_NODISCARD;
 
-/* The same with q of blocks 8 and 9 multiplied by tau (UMT5_ERG_TAU): the weakened copy of validation prompts (section 1.5). */
+/* The same with q of blocks 8 and 9 multiplied by tau (UMT5_ERG_TAU): the weakened copy of validation prompts
+ * (section 1.5). */
 enum status umt5_encode_erg(struct umt5 *m, const int32_t *ids, int n, float tau, float *out) ACE_NODISCARD;
 
 /* A batch padded on the right: ids [B, T] (0 where padded), mask [B, T] of 0 and 1 -> out [B, T, width]. Rows at padded
@@ -52,15 +54,15 @@ enum status umt5_encode_erg(struct umt5 *m, const int32_t *ids, int n, float tau
 enum status umt5_encode_batch(struct umt5 *m, const int32_t *ids, const float *mask, int64_t B, int64_t T, float tau,
                               float *out) ACE_NODISCARD;
 
-/* The forward pass alone. x [B, T, width] F32 out, ids [B, T] I32 in 0 ... rows - 1, mask [B, T] F32. Scratch comes from c->act,
- * which is left as found. tau 1: nothing is weakened. */
+/* The forward pass alone. x [B, T, width] F32 out, ids [B, T] I32 in 0 ... rows - 1, mask [B, T] F32. Scratch
+ * comes from c->act, which is left as found. tau 1: nothing is weakened. */
 void umt5_forward(struct ctx *c, struct umt5 *m, struct tensor x, struct tensor ids, struct tensor mask, float tau);
 
 /* d_model. */
 int umt5_width(const struct umt5 *m);
 
-/* SHA-256 over the weights: what a cache records; borrowed. Computed when first asked for (seconds a GB); NULL when memory is
- * out. */
+/* SHA-256 over the weights: what a cache records; borrowed. Computed when first asked for (seconds a GB); NULL
+ * when memory is out. */
 const char *umt5_hash(struct umt5 *m);
 
 /* Bytes of working memory that encoding [B, T] takes, by a dry run. */

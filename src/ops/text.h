@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* text.h - operations of the prompt encoder, forward only (text.md section 1); what they compute stands in kernels/list_text.h */
+/* text.h - operations of the prompt encoder, forward only (text.md section 1); what they compute stands in
+ * kernels/list_text.h */
 #ifndef ACE_OPS_TEXT_H
 #define ACE_OPS_TEXT_H
 

@@ -27,7 +27,7 @@ struct bpe {
 enum status bpe_open(struct bpe *b, const char *path) ACE_NODISCARD;
 void bpe_close(struct bpe *b);
 
-/* Append the ids of text (valid UTF-8): special tokens first, then runs of word and of other characters, then merges. Linear but
- * for a logarithm in the length of a run. */
+/* Append the ids of text (valid UTF-8): special tokens first, then runs of word and of other characters, then
+ * merges. Linear but for a logarithm in the length of a run. */
 enum status bpe_encode(const struct bpe *b, const char *text, size_t len, struct numbers *ids) ACE_NODISCARD;
 #endif

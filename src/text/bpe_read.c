@@ -29,7 +29,8 @@ add_token(struct bpe *b, struct trie *t, const char *path, const char *text, con
 		b->size = size;
 	}
 	if (b->token[id] && strcmp(b->token[id], text) != 0)
-		return ace_fail(ACE_EDATA, "%s: tokens \"%s\" and \"%s\" have the same id %d", path, b->token[id], text, id);
+		return ace_fail(ACE_EDATA, "%s: tokens \"%s\" and \"%s\" have the same id %d", path,
+				b->token[id], text, id);
 	if (!b->token[id])
 		b->token[id] = strdup(text);
 	if (!b->token[id] || !trie_add(t, text, strlen(text), id))
@@ -127,7 +128,9 @@ read_model(struct bpe *b, const char *path, const cJSON *model)
 		return ace_fail(ACE_EDATA, "%s: the model has no vocab", path);
 	cJSON_ArrayForEach(v, vocab)
 		ACE_TRY(add_token(b, &b->vocab, path, v->string, v));
-	b->unknown = cJSON_IsString(unknown) ? trie_find(&b->vocab, unknown->valuestring, strlen(unknown->valuestring)) : -1;
+	b->unknown = cJSON_IsString(unknown)
+			     ? trie_find(&b->vocab, unknown->valuestring, strlen(unknown->valuestring))
+			     : -1;
 	if (b->unknown < 0)
 		return ace_fail(ACE_EDATA, "%s: the model's unk_token is not in its vocab", path);
 	return read_merges(b, path, cJSON_GetObjectItemCaseSensitive(model, "merges"));
@@ -147,8 +150,9 @@ read_added(struct bpe *b, const char *path, const cJSON *list)
 			return ace_fail(ACE_EDATA, "%s: an added token has no content", path);
 		for (int i = 0; i < 4; i++)
 			if (!off(cJSON_GetObjectItemCaseSensitive(v, flags[i])))
-				return ace_fail(ACE_EDATA, "%s: the added token \"%s\" has %s set, which is not built", path,
-				                text->valuestring, flags[i]);
+				return ace_fail(ACE_EDATA,
+						"%s: the added token \"%s\" has %s set, which is not built",
+						path, text->valuestring, flags[i]);
 		ACE_TRY(add_token(b, &b->special, path, text->valuestring, cJSON_GetObjectItemCaseSensitive(v, "id")));
 	}
 	return ACE_OK;
@@ -159,10 +163,12 @@ read_root(struct bpe *b, const char *path, const cJSON *root)
 {
 	const cJSON *norm = cJSON_GetObjectItemCaseSensitive(root, "normalizer");
 	const cJSON *post = cJSON_GetObjectItemCaseSensitive(root, "post_processor");
-	const cJSON *pre = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(root, "pre_tokenizer"), "type");
+	const cJSON *pre = cJSON_GetObjectItemCaseSensitive(
+		cJSON_GetObjectItemCaseSensitive(root, "pre_tokenizer"), "type");
 
 	if (!off(norm) || !off(post))
-		return ace_fail(ACE_EDATA, "%s: has a %s, which is not built for lyrics", path, off(norm) ? "post_processor" : "normalizer");
+		return ace_fail(ACE_EDATA, "%s: has a %s, which is not built for lyrics", path,
+				off(norm) ? "post_processor" : "normalizer");
 	if (!cJSON_IsString(pre) || strcmp(pre->valuestring, "Whitespace") != 0)
 		return ace_fail(ACE_EDATA, "%s: the pre_tokenizer is %s, wanted Whitespace", path,
 		                cJSON_IsString(pre) ? pre->valuestring : "not given");

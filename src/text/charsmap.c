@@ -21,8 +21,9 @@ charsmap_init(struct charsmap *m, const char *name, const void *data, size_t siz
 		return ace_fail(ACE_EDATA, "%s: precompiled_charsmap has %zu bytes, wanted at least 4", name, size);
 	n = (size_t)p[0] | (size_t)p[1] << 8 | (size_t)p[2] << 16 | (size_t)p[3] << 24;
 	if (n % 4 || n == 0 || n > size - 4)
-		return ace_fail(ACE_EDATA, "%s: precompiled_charsmap says its trie has %zu bytes, of %zu that are there", name, n,
-		                size - 4);
+		return ace_fail(ACE_EDATA,
+				"%s: precompiled_charsmap says its trie has %zu bytes, of %zu that are there",
+				name, n, size - 4);
 	m->n_units = n / 4;
 	m->unit = malloc(n);
 	m->blob_size = size - 4 - n;

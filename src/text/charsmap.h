@@ -23,7 +23,8 @@ enum status charsmap_init(struct charsmap *m, const char *name, const void *data
 enum status charsmap_init_base64(struct charsmap *m, const char *name, const char *text) ACE_NODISCARD;
 void charsmap_free(struct charsmap *m);
 
-/* Append text (valid UTF-8) with its characters mapped to out: per extended grapheme cluster (UAX #29), the shortest key that
- * begins a cluster of less than 6 bytes replaces the whole cluster, else each code point is looked up alone. */
+/* Append text (valid UTF-8) with its characters mapped to out: per extended grapheme cluster (UAX #29), the
+ * shortest key that begins a cluster of less than 6 bytes replaces the whole cluster, else each code point is
+ * looked up alone. */
 enum status charsmap_apply(const struct charsmap *m, const char *text, size_t len, struct buffer *out) ACE_NODISCARD;
 #endif

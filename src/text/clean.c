@@ -31,7 +31,8 @@ lower(struct buffer *text, struct buffer *out)
 	buffer_clear(out);
 	if (i == text->len) {
 		for (i = 0; i < text->len; i++)
-			buffer_char(out, (char)(text->data[i] + (text->data[i] >= 'A' && text->data[i] <= 'Z' ? 32 : 0)));
+			buffer_char(out, (char)(text->data[i] +
+						(text->data[i] >= 'A' && text->data[i] <= 'Z' ? 32 : 0)));
 		buffer_swap(text, out);
 		return ACE_OK;
 	}

@@ -8,10 +8,11 @@
 #include <string.h>
 
 static const char *const abbreviations[][2] = {
-	{ "mrs", "misess" }, { "mr", "mister" }, { "dr", "doctor" }, { "st", "saint" }, { "co", "company" }, { "jr", "junior" },
-	{ "maj", "major" }, { "gen", "general" }, { "drs", "doctors" }, { "rev", "reverend" }, { "lt", "lieutenant" },
-	{ "hon", "honorable" }, { "sgt", "sergeant" }, { "capt", "captain" }, { "esq", "esquire" }, { "ltd", "limited" },
-	{ "col", "colonel" }, { "ft", "fort" }, { NULL, NULL },
+	{"mrs", "misess"},   {"mr", "mister"},	  {"dr", "doctor"},	{"st", "saint"},
+	{"co", "company"},   {"jr", "junior"},	  {"maj", "major"},	{"gen", "general"},
+	{"drs", "doctors"},  {"rev", "reverend"}, {"lt", "lieutenant"}, {"hon", "honorable"},
+	{"sgt", "sergeant"}, {"capt", "captain"}, {"esq", "esquire"},	{"ltd", "limited"},
+	{"col", "colonel"},  {"ft", "fort"},	  {NULL, NULL},
 };
 
 static const char *const symbols[][2] = {
@@ -52,11 +53,13 @@ grouped_number(const struct buffer *t, size_t i)
 	if (end == i)
 		return 0;
 	while (end < t->len && t->data[end] == ',' && (group = digits_from(t, end + 1, 1)) > end + 1 &&
-	       digits_from(t, group, 1) > group && digits_from(t, digits_from(t, group, 1), 1) > digits_from(t, group, 1)) {
+	       digits_from(t, group, 1) > group &&
+	       digits_from(t, digits_from(t, group, 1), 1) > digits_from(t, group, 1)) {
 		last = end;
 		end = digits_from(t, end + 1, 3);
 	}
-	if (end < t->len && t->data[end] == '.' && (fraction = digits_from(t, end + 1, INT32_MAX)) > end + 1 && word_ends(t, fraction))
+	if (end < t->len && t->data[end] == '.' && (fraction = digits_from(t, end + 1, INT32_MAX)) > end + 1 &&
+	    word_ends(t, fraction))
 		return fraction;
 	return word_ends(t, end) ? end : last;		/* one group less ends at its comma */
 }
@@ -122,9 +125,10 @@ say_currency(struct buffer *t, struct buffer *out, const char *sign, enum curren
 		if (before) {
 			while (end > run && !is_digit(t, end - 1))
 				end--;
-		} else if (end > run && is_digit(t, end - 1) && t->len - end >= n && memcmp(t->data + end, sign, n) == 0) {
+		} else if (end > run && is_digit(t, end - 1) && t->len - end >= n &&
+			   memcmp(t->data + end, sign, n) == 0) {
 			end += n;
-		} else {		/* no amount: the whole run goes as it is */
+		} else { /* no amount: the whole run goes as it is */
 			end = end > run ? end : i + 1;
 			buffer_add(out, t->data + from, end - from);
 			i = end;

@@ -41,7 +41,8 @@ lyric_open(struct lyric *l, const char *vocab)
 	}
 	l->m = m;
 	l->unknown = m->bpe.unknown;
-	if ((st = special(m, vocab, "[START]", &l->start)) != ACE_OK || (st = special(m, vocab, "[SPACE]", &l->blank)) != ACE_OK ||
+	if ((st = special(m, vocab, "[START]", &l->start)) != ACE_OK ||
+	    (st = special(m, vocab, "[SPACE]", &l->blank)) != ACE_OK ||
 	    (st = special(m, vocab, "[en]", &en)) != ACE_OK || (st = sha256_file(vocab, m->hash)) != ACE_OK)
 		lyric_close(l);
 	return st;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* lyric.h - lyrics -> ids of the transformer's lyric encoder, line by line (text.md sections 3 and 5, variant A)
+/* lyric.h - lyrics -> ids of the transformer's lyric encoder, line by line (text.md sections 3 and 5, variant
+ * A)
  *
- * Built for English. A line with letters outside Basic Latin is skipped and counted; a structure line ("[verse]") is always
- * encoded as English. */
+ * Built for English. A line with letters outside Basic Latin is skipped and counted; a structure line
+ * ("[verse]") is always encoded as English. */
 #ifndef ACE_TEXT_LYRIC_H
 #define ACE_TEXT_LYRIC_H
 
@@ -39,14 +40,14 @@ struct lyric_ids {
 	bool cut;			/* there were more than max_tokens ids */
 };
 
-/* vocab: path of the vocabulary: "tokenizers" JSON with a BPE model (vocab, merges, unk_token), pre-tokenizer Whitespace, and
- * added_tokens, among them [SPACE], [START] and [en]. Merges may be an empty list. ACE_EDATA names file, what was found, what was
- * wanted. */
+/* vocab: path of the vocabulary: "tokenizers" JSON with a BPE model (vocab, merges, unk_token), pre-tokenizer
+ * Whitespace, and added_tokens, among them [SPACE], [START] and [en]. Merges may be an empty list. ACE_EDATA
+ * names file, what was found, what was wanted. */
 enum status lyric_open(struct lyric *l, const char *vocab) ACE_NODISCARD;
 void lyric_close(struct lyric *l);
 
-/* A song. Empty text, and the texts that say "write a ... song that genre is", have no lyrics. Not UTF-8: ACE_EDATA, naming
- * the line. On failure *out holds nothing. Several threads may ask the same l. */
+/* A song. Empty text, and the texts that say "write a ... song that genre is", have no lyrics. Not UTF-8:
+ * ACE_EDATA, naming the line. On failure *out holds nothing. Several threads may ask the same l. */
 enum status lyric_encode(const struct lyric *l, const char *text, size_t len, struct lyric_ids *out) ACE_NODISCARD;
 void lyric_ids_free(struct lyric_ids *out);
 
@@ -57,15 +58,16 @@ void lyric_warn(const struct lyric_ids *ids, const char *path);
 enum lyric_kind { LYRIC_BLANK, LYRIC_STRUCTURE, LYRIC_ENGLISH, LYRIC_FOREIGN /* skipped */ };
 enum lyric_kind lyric_kind_of(const char *text, size_t len);
 
-/* One line in the language lang ("en"): its cleaned text and ids, language token first. ACE_EDATA for a language that is
- * not built or that the line cannot be written in. */
+/* One line in the language lang ("en"): its cleaned text and ids, language token first. ACE_EDATA for a
+ * language that is not built or that the line cannot be written in. */
 struct lyric_line {
 	char *clean;			/* owned; 0 behind its end */
 	size_t len;
 	int32_t *id;			/* owned */
 	int n;
 };
-enum status lyric_line(const struct lyric *l, const char *lang, const char *text, size_t len, struct lyric_line *out) ACE_NODISCARD;
+enum status lyric_line(const struct lyric *l, const char *lang, const char *text, size_t len,
+		       struct lyric_line *out) ACE_NODISCARD;
 void lyric_line_free(struct lyric_line *out);
 
 /* The vocabulary's text of an id, "?" when it has none; borrowed. */

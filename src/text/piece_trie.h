@@ -26,7 +26,8 @@ struct trie {
 bool trie_init(struct trie *t);		/* false: memory ran out */
 void trie_free(struct trie *t);
 
-/* Give text the number value >= 0, in place of an earlier one. false: memory ran out, or more than TRIE_NODES_MAX nodes. */
+/* Give text the number value >= 0, in place of an earlier one. false: memory ran out, or more than
+ * TRIE_NODES_MAX nodes. */
 bool trie_add(struct trie *t, const char *text, size_t len, int32_t value);
 
 /* The node behind byte c of node, -1 when there is none; the number of a node, -1 when it is no end of a text. */

@@ -70,7 +70,8 @@ next_field(struct proto *r, struct field *f)
 	f->data = r->p;
 	r->p += f->size;
 	if (f->wire == FIXED32)
-		f->value = (uint64_t)f->data[0] | (uint64_t)f->data[1] << 8 | (uint64_t)f->data[2] << 16 | (uint64_t)f->data[3] << 24;
+		f->value = (uint64_t)f->data[0] | (uint64_t)f->data[1] << 8 | (uint64_t)f->data[2] << 16 |
+			   (uint64_t)f->data[3] << 24;
 	return true;
 }
 
@@ -120,7 +121,8 @@ read_trainer(const char *path, const struct field *whole, int64_t *unknown, int6
 
 	while (next_field(&r, &f))
 		if (f.number == 3 && f.wire == VARINT && f.value != 1)
-			return ace_fail(ACE_EDATA, "%s: the model's type is %llu, wanted 1 (unigram)", path, (unsigned long long)f.value);
+			return ace_fail(ACE_EDATA, "%s: the model's type is %llu, wanted 1 (unigram)", path,
+					(unsigned long long)f.value);
 		else if (f.number == 40 && f.wire == VARINT)
 			*unknown = (int64_t)f.value;
 		else if (f.number == 42 && f.wire == VARINT)
@@ -174,7 +176,8 @@ finish(struct unigram_model *m, const char *path, const char *added, int64_t unk
 
 	ACE_TRY(unigram_pieces_done(m, path, unknown));
 	if (end < 0 || (uint64_t)end >= m->n_pieces)
-		return ace_fail(ACE_EDATA, "%s: the end token's id is %lld, wanted 0 ... %zu", path, (long long)end, m->n_pieces - 1);
+		return ace_fail(ACE_EDATA, "%s: the end token's id is %lld, wanted 0 ... %zu", path,
+				(long long)end, m->n_pieces - 1);
 	m->after[m->n_after++] = (int32_t)end;
 	m->norm[m->n_norm++] = (struct norm_step){ .kind = NORM_STRIP, .right = true };
 	m->norm[m->n_norm++] = (struct norm_step){ .kind = NORM_RUNS, .content = strdup(mark) };
@@ -206,7 +209,8 @@ unigram_read_spiece(struct unigram_model *m, const char *path, const char *added
 		else if (f.wire == BYTES && f.number == 3)
 			st = read_normalizer(m, path, &f);
 	if (st == ACE_OK && r.bad)
-		st = ace_fail(ACE_EDATA, "%s: not a SentencePiece model, or cut off, at byte %zu", path, size - (size_t)(r.end - r.p));
+		st = ace_fail(ACE_EDATA, "%s: not a SentencePiece model, or cut off, at byte %zu", path,
+			      size - (size_t)(r.end - r.p));
 	if (st == ACE_OK)
 		st = finish(m, path, added, unknown, end);
 	free(data);

@@ -35,7 +35,8 @@ read_any(struct unigram_model *m, const char *path)
 	if (!json || !spiece || !added)
 		st = ace_fail(ACE_ENOMEM, "%s: no memory", path);
 	else if (!file_is_dir(path))
-		st = n > 6 && strcmp(path + n - 6, ".model") == 0 ? unigram_read_spiece(m, path, NULL) : unigram_read_json(m, path);
+		st = n > 6 && strcmp(path + n - 6, ".model") == 0 ? unigram_read_spiece(m, path, NULL)
+								  : unigram_read_json(m, path);
 	else if (file_exists(json) || !file_exists(spiece))
 		st = unigram_read_json(m, json);
 	else
@@ -178,7 +179,9 @@ encode_piece(void *me, const char *text, size_t len)
 		else
 			numbers_add(&s->ids, s->back.data[i - 1]);
 	}
-	return s->back.bad || s->ids.bad ? ace_fail(ACE_ENOMEM, "no memory for the ids of a text of %zu bytes", len) : ACE_OK;
+	return s->back.bad || s->ids.bad
+		       ? ace_fail(ACE_ENOMEM, "no memory for the ids of a text of %zu bytes", len)
+		       : ACE_OK;
 }
 
 static enum status

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* unigram_model.h - what a prompt tokenizer is once its file is read; shared by its reader, its text side and its search */
+/* unigram_model.h - what a prompt tokenizer is once its file is read; shared by its reader, its text side and
+ * its search */
 #ifndef ACE_TEXT_UNIGRAM_MODEL_H
 #define ACE_TEXT_UNIGRAM_MODEL_H
 
@@ -47,7 +48,8 @@ struct unigram_model {
 	int32_t size;			/* one past the largest id */
 };
 
-/* A stretch between added tokens: its normal form; and its pre-tokens, each handed to emit. first: it begins the text. */
+/* A stretch between added tokens: its normal form; and its pre-tokens, each handed to emit. first: it begins
+ * the text. */
 enum status unigram_norm(const struct unigram_model *m, const char *text, size_t len, struct buffer *out) ACE_NODISCARD;
 typedef enum status unigram_emit(void *me, const char *piece, size_t len);
 enum status unigram_split(const struct unigram_model *m, const char *text, size_t len, bool first, unigram_emit *emit,
@@ -57,10 +59,12 @@ enum status unigram_split(const struct unigram_model *m, const char *text, size_
 enum status unigram_read_json(struct unigram_model *m, const char *path) ACE_NODISCARD;
 enum status unigram_read_spiece(struct unigram_model *m, const char *path, const char *added) ACE_NODISCARD;
 
-/* Steps that both readers take. unigram_add_piece appends a piece of the next id; unigram_pieces_done finds the unknown's score
- * and the byte pieces and checks unknown. */
-enum status unigram_add_piece(struct unigram_model *m, const char *path, const char *piece, size_t len, double score) ACE_NODISCARD;
-enum status unigram_add_special(struct unigram_model *m, const char *path, const char *text, size_t len, int64_t id) ACE_NODISCARD;
+/* Steps that both readers take. unigram_add_piece appends a piece of the next id; unigram_pieces_done finds the
+ * unknown's score and the byte pieces and checks unknown. */
+enum status unigram_add_piece(struct unigram_model *m, const char *path, const char *piece, size_t len,
+			      double score) ACE_NODISCARD;
+enum status unigram_add_special(struct unigram_model *m, const char *path, const char *text, size_t len,
+				int64_t id) ACE_NODISCARD;
 enum status unigram_pieces_done(struct unigram_model *m, const char *path, int64_t unknown) ACE_NODISCARD;
 
 /* The pipeline's part of tokenizer.json (members normalizer, pre_tokenizer, post_processor, added_tokens of root). */

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unicode/utf8.h>
 
 enum { FILE_LIMIT = 512 << 20 };
 
@@ -28,7 +29,8 @@ unigram_add_piece(struct unigram_model *m, const char *path, const char *piece, 
 	if (utf8_valid(piece, len) != len)
 		return ace_fail(ACE_EDATA, "%s: piece %zu is not UTF-8", path, m->n_pieces);
 	if (m->n_pieces >= INT32_MAX || !trie_add(&m->pieces, piece, len, (int32_t)m->n_pieces))
-		return ace_fail(ACE_ENOMEM, "%s: no memory for piece %zu, or more than %d trie nodes", path, m->n_pieces, TRIE_NODES_MAX);
+		return ace_fail(ACE_ENOMEM, "%s: no memory for piece %zu, or more than %d trie nodes", path,
+				m->n_pieces, TRIE_NODES_MAX);
 	m->score[m->n_pieces++] = score;
 	return ACE_OK;
 }
@@ -55,7 +57,8 @@ unigram_pieces_done(struct unigram_model *m, const char *path, int64_t unknown)
 	if (m->n_pieces == 0)
 		return ace_fail(ACE_EDATA, "%s: no pieces in the model's vocab", path);
 	if (unknown < 0 || (uint64_t)unknown >= m->n_pieces)
-		return ace_fail(ACE_EDATA, "%s: unk_id is %lld, wanted 0 ... %zu", path, (long long)unknown, m->n_pieces - 1);
+		return ace_fail(ACE_EDATA, "%s: unk_id is %lld, wanted 0 ... %zu", path, (long long)unknown,
+				m->n_pieces - 1);
 	for (size_t i = 0; i < m->n_pieces; i++)
 		least = m->score[i] < least ? m->score[i] : least;
 	m->unknown = (int32_t)unknown;
@@ -116,8 +119,8 @@ skip_value(char *p, char *end)
 	return end;
 }
 
-/* Narrow [*from, *to), an object's text, to its member's value. A guide through valid JSON; whether it is valid, the strict
- * reader says afterwards. */
+/* Narrow [*from, *to), an object's text, to its member's value. A guide through valid JSON; whether it is
+ * valid, the strict reader says afterwards. */
 static bool
 find_member(char **from, char **to, const char *key)
 {
@@ -156,7 +159,10 @@ hex4(const char *p, const char *end)
 		return -1;
 	for (int i = 0; i < 4; i++) {
 		char c = p[i];
-		int d = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+		int d = c >= '0' && c <= '9'   ? c - '0'
+			: c >= 'a' && c <= 'f' ? c - 'a' + 10
+			: c >= 'A' && c <= 'F' ? c - 'A' + 10
+					       : -1;
 		if (d < 0)
 			return -1;
 		v = v << 4 | d;
@@ -170,7 +176,7 @@ unescape(char **p, const char *end, char *to)
 {
 	static const char from[] = "\"\\/bfnrt", into[] = "\"\\/\b\f\n\r\t";
 	const char *k = *p < end && **p ? strchr(from, **p) : NULL;
-	int c, low;
+	int c, low, n = 0;
 
 	if (k) {
 		++*p;
@@ -189,17 +195,8 @@ unescape(char **p, const char *end, char *to)
 		c = 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
 		*p += 6;
 	}
-	if (c < 0x80)
-		return (size_t)(to[0] = (char)c, 1);
-	if (c < 0x800)
-		return (size_t)(to[0] = (char)(0xc0 | c >> 6), to[1] = (char)(0x80 | (c & 63)), 2);
-	if (c < 0x10000)
-		return (size_t)(to[0] = (char)(0xe0 | c >> 12), to[1] = (char)(0x80 | (c >> 6 & 63)), to[2] = (char)(0x80 | (c & 63)), 3);
-	to[0] = (char)(0xf0 | c >> 18);
-	to[1] = (char)(0x80 | (c >> 12 & 63));
-	to[2] = (char)(0x80 | (c >> 6 & 63));
-	to[3] = (char)(0x80 | (c & 63));
-	return 4;
+	U8_APPEND_UNSAFE((uint8_t *)to, n, c);
+	return (size_t)n;
 }
 
 /* The string at *p, its escapes undone in place; NULL when it is none. */
@@ -251,7 +248,8 @@ unigram_read_vocab(struct unigram_model *m, const char *path, char *text, size_t
 		}
 		p = num ? blanks(num, end) : end;
 		if (p >= end || *p != ']')
-			return ace_fail(ACE_EDATA, "%s: entry %zu of the model's vocab is not [piece, score]", path, m->n_pieces);
+			return ace_fail(ACE_EDATA, "%s: entry %zu of the model's vocab is not [piece, score]",
+					path, m->n_pieces);
 		ACE_TRY(unigram_add_piece(m, path, piece, n, score));
 		p = blanks(p + 1, end);
 		if (p < end && *p == ']')
@@ -277,10 +275,12 @@ read_model(struct unigram_model *m, const char *path, const cJSON *root)
 	if (!cJSON_IsString(type) || strcmp(type->valuestring, "Unigram") != 0)
 		return ace_fail(ACE_EDATA, "%s: the model's type is %s, wanted Unigram", path,
 		                cJSON_IsString(type) ? type->valuestring : "not given");
-	cJSON_ArrayForEach(v, model)
-		if (strcmp(v->string, "type") != 0 && strcmp(v->string, "unk_id") != 0 && strcmp(v->string, "byte_fallback") != 0 &&
-		    strcmp(v->string, "vocab") != 0)
-			return ace_fail(ACE_EDATA, "%s: the model's member %s is not known", path, v->string);
+	cJSON_ArrayForEach(v, model) if (strcmp(v->string, "type") != 0 && strcmp(v->string, "unk_id") != 0 &&
+					 strcmp(v->string, "byte_fallback") != 0 &&
+					 strcmp(v->string, "vocab") !=
+						 0) return ace_fail(ACE_EDATA,
+								    "%s: the model's member %s is not known",
+								    path, v->string);
 	if (!cJSON_IsNumber(unknown))
 		return ace_fail(ACE_EDATA, "%s: the model's unk_id is not given", path);
 	if (bytes && !cJSON_IsNull(bytes) && !cJSON_IsBool(bytes))

@@ -62,8 +62,10 @@ read_replace(struct norm_step *s, const char *path, const cJSON *o)
 		return ace_fail(ACE_EDATA, "%s: content of normalizer Replace is not a text", path);
 	if (cJSON_IsString(regex) && !string) {
 		if (strcmp(regex->valuestring, " {2,}") != 0)
-			return ace_fail(ACE_EDATA, "%s: normalizer Replace has the pattern \"%s\", wanted \" {2,}\" or a String", path,
-			                regex->valuestring);
+			return ace_fail(
+				ACE_EDATA,
+				"%s: normalizer Replace has the pattern \"%s\", wanted \" {2,}\" or a String",
+				path, regex->valuestring);
 		s->kind = NORM_RUNS;
 	} else if (cJSON_IsString(string) && !regex && string->valuestring[0]) {
 		s->kind = NORM_REPLACE;
@@ -113,8 +115,10 @@ read_norm(struct unigram_model *m, const char *path, const cJSON *o)
 	}
 	if (strcmp(type, "Replace") == 0)
 		return read_replace(s, path, o);
-	return ace_fail(ACE_EDATA, "%s: normalizer %s is not built, wanted Precompiled, Strip, Replace or a Sequence of them", path,
-	                type);
+	return ace_fail(
+		ACE_EDATA,
+		"%s: normalizer %s is not built, wanted Precompiled, Strip, Replace or a Sequence of them",
+		path, type);
 }
 
 static enum status
@@ -136,13 +140,18 @@ read_metaspace(struct pre_step *s, const char *path, const cJSON *o)
 		while (i < 3 && !(cJSON_IsString(scheme) && strcmp(scheme->valuestring, names[i]) == 0))
 			i++;
 		if (i == 3)
-			return ace_fail(ACE_EDATA, "%s: prepend_scheme of pre_tokenizer Metaspace is %s, wanted always, first or never",
-			                path, cJSON_IsString(scheme) ? scheme->valuestring : "no text");
+			return ace_fail(
+				ACE_EDATA,
+				"%s: prepend_scheme of pre_tokenizer Metaspace is %s, wanted always, first or never",
+				path, cJSON_IsString(scheme) ? scheme->valuestring : "no text");
 	}
 	s->prepend = (enum prepend)i;
 	ACE_TRY(flag(o, path, "pre_tokenizer Metaspace", "add_prefix_space", true, &prefix));
 	if (!prefix && s->prepend == PREPEND_FIRST)
-		return ace_fail(ACE_EDATA, "%s: pre_tokenizer Metaspace has add_prefix_space false beside prepend_scheme first", path);
+		return ace_fail(
+			ACE_EDATA,
+			"%s: pre_tokenizer Metaspace has add_prefix_space false beside prepend_scheme first",
+			path);
 	if (!prefix)
 		s->prepend = PREPEND_NEVER;
 	return flag(o, path, "pre_tokenizer Metaspace", "split", true, &s->split);
@@ -175,8 +184,10 @@ read_pre(struct unigram_model *m, const char *path, const cJSON *o)
 	s->kind = PRE_METASPACE;
 	if (strcmp(type, "Metaspace") == 0)
 		return read_metaspace(s, path, o);
-	return ace_fail(ACE_EDATA, "%s: pre_tokenizer %s is not built, wanted WhitespaceSplit, Metaspace or a Sequence of them", path,
-	                type);
+	return ace_fail(
+		ACE_EDATA,
+		"%s: pre_tokenizer %s is not built, wanted WhitespaceSplit, Metaspace or a Sequence of them",
+		path, type);
 }
 
 /* The ids of the special token of a template's entry, appended. */
@@ -188,11 +199,13 @@ template_ids(const char *path, const cJSON *specials, const cJSON *entry, int32_
 	list = cJSON_GetObjectItemCaseSensitive(specials, cJSON_IsString(id) ? id->valuestring : "");
 	list = cJSON_GetObjectItemCaseSensitive(list, "ids");
 	if (!cJSON_IsString(id) || !cJSON_IsArray(list))
-		return ace_fail(ACE_EDATA, "%s: post_processor TemplateProcessing has a special token without ids", path);
+		return ace_fail(ACE_EDATA,
+				"%s: post_processor TemplateProcessing has a special token without ids", path);
 	cJSON_ArrayForEach(v, list) {
 		if (!cJSON_IsNumber(v) || !(v->valuedouble >= 0 && v->valuedouble < INT32_MAX) ||
 		    v->valuedouble != (double)(int32_t)v->valuedouble)
-			return ace_fail(ACE_EDATA, "%s: an id of %s in the post_processor is no id", path, id->valuestring);
+			return ace_fail(ACE_EDATA, "%s: an id of %s in the post_processor is no id", path,
+					id->valuestring);
 		if (*n == UNIGRAM_STEPS)
 			return ace_fail(ACE_EDATA, "%s: post_processor adds more than %d tokens", path, UNIGRAM_STEPS);
 		ids[(*n)++] = (int32_t)v->valuedouble;
@@ -210,7 +223,8 @@ read_post(struct unigram_model *m, const char *path, const cJSON *o)
 	if (!cJSON_IsObject(o))
 		return ace_fail(ACE_EDATA, "%s: no post_processor, wanted TemplateProcessing", path);
 	if (strcmp(type_of(o), "TemplateProcessing") != 0)
-		return ace_fail(ACE_EDATA, "%s: post_processor %s is not built, wanted TemplateProcessing", path, type_of(o));
+		return ace_fail(ACE_EDATA, "%s: post_processor %s is not built, wanted TemplateProcessing",
+				path, type_of(o));
 	ACE_TRY(only(o, path, "post_processor TemplateProcessing", "single pair special_tokens"));
 	cJSON_ArrayForEach(v, single) {
 		const cJSON *special = cJSON_GetObjectItemCaseSensitive(v, "SpecialToken");
@@ -249,8 +263,9 @@ read_added(struct unigram_model *m, const char *path, const cJSON *list)
 		for (int i = 0; i < 4; i++) {
 			ACE_TRY(flag(v, path, text->valuestring, flags[i], false, &on));
 			if (on)
-				return ace_fail(ACE_EDATA, "%s: the added token \"%s\" has %s true, which is not built", path,
-				                text->valuestring, flags[i]);
+				return ace_fail(ACE_EDATA,
+						"%s: the added token \"%s\" has %s true, which is not built",
+						path, text->valuestring, flags[i]);
 		}
 		ACE_TRY(json_i64(v, path, "id", -1, &id));
 		ACE_TRY(unigram_add_special(m, path, text->valuestring, strlen(text->valuestring), id));
@@ -262,8 +277,9 @@ enum status
 unigram_read_pipeline(struct unigram_model *m, const char *path, const cJSON *root)
 {
 	/* truncation and padding of the file are overruled by whoever encodes, and ids are never decoded */
-	ACE_TRY(only(root, path, "the file", "version truncation padding added_tokens normalizer pre_tokenizer post_processor "
-	                                     "decoder model"));
+	ACE_TRY(only(root, path, "the file",
+		     "version truncation padding added_tokens normalizer pre_tokenizer post_processor "
+		     "decoder model"));
 	ACE_TRY(read_added(m, path, cJSON_GetObjectItemCaseSensitive(root, "added_tokens")));
 	ACE_TRY(read_norm(m, path, cJSON_GetObjectItemCaseSensitive(root, "normalizer")));
 	ACE_TRY(read_pre(m, path, cJSON_GetObjectItemCaseSensitive(root, "pre_tokenizer")));

@@ -74,11 +74,12 @@ unigram_norm(const struct unigram_model *m, const char *text, size_t len, struct
 }
 
 /* U+0020 becomes the mark, one stands in front, and a cut before each when split. */
-static enum status metaspace(const struct unigram_model *m, int at, const char *text, size_t len, bool first, unigram_emit *emit,
-                             void *me);
+static enum status metaspace(const struct unigram_model *m, int at, const char *text, size_t len, bool first,
+			     unigram_emit *emit, void *me);
 
 static enum status
-split_from(const struct unigram_model *m, int at, const char *text, size_t len, bool first, unigram_emit *emit, void *me)
+split_from(const struct unigram_model *m, int at, const char *text, size_t len, bool first, unigram_emit *emit,
+	   void *me)
 {
 	size_t i = 0;
 

@@ -9,10 +9,12 @@
 enum { DIGITS = 306 };		/* 10^303 is the largest scale word */
 
 static const char *const ones[] = {
-	"zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen",
+	"zero",	    "one",     "two",	  "three",     "four",	   "five",     "six",
+	"seven",    "eight",   "nine",	  "ten",       "eleven",   "twelve",   "thirteen",
 	"fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
 };
-static const char *const tens[] = { "", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety" };
+static const char *const tens[] = {"",	    "",	     "twenty",	"thirty", "forty",
+				   "fifty", "sixty", "seventy", "eighty", "ninety"};
 
 /* The ordinals that are not the cardinal and "th". */
 static const char *const irregular[][2] = {
@@ -44,9 +46,10 @@ static void
 scale(struct buffer *out, int level)
 {
 	static const char *const low[] = { "m", "b", "tr", "quadr", "quint", "sext", "sept", "oct", "non" };
-	static const char *const unit[] = { "", "un", "duo", "tre", "quattuor", "quin", "sex", "sept", "octo", "novem" };
-	static const char *const ten[] = { "dec", "vigint", "trigint", "quadragint", "quinquagint", "sexagint", "septuagint",
-		                           "octogint", "nonagint" };
+	static const char *const unit[] = {"",	   "un",  "duo",  "tre",  "quattuor",
+					   "quin", "sex", "sept", "octo", "novem"};
+	static const char *const ten[] = {"dec",      "vigint",	    "trigint",	"quadragint", "quinquagint",
+					  "sexagint", "septuagint", "octogint", "nonagint"};
 	int i = level - 1;
 
 	if (level == 1) {
@@ -172,7 +175,8 @@ words_en_decimal(struct buffer *out, double x)
 bool
 words_en_currency(struct buffer *out, double x, enum currency c)
 {
-	static const char *const unit[][2] = { { "pound sterling", "pounds sterling" }, { "dollar", "dollars" }, { "euro", "euro" } };
+	static const char *const unit[][2] = {
+		{"pound sterling", "pounds sterling"}, {"dollar", "dollars"}, {"euro", "euro"}};
 	static const char *const part[][2] = { { "penny", "pence" }, { "cent", "cents" }, { "cent", "cents" } };
 	double whole = floor(x), p, cents, error;
 	char text[8];

@@ -32,7 +32,8 @@ attend_shown(struct dev *d, struct tensor *t)
 	d->k->text_attend(d, t[0], t[6], t[1], t[2], t[3], t[4], t[5], false);
 }
 
-/* Where results are rounded to bf16 the twins may fall on neighbours, 2^-8 apart, at each of the roundings on the way. */
+/* Where results are rounded to bf16 the twins may fall on neighbours, 2^-8 apart, at each of the roundings on
+ * the way. */
 static void
 rms_half(struct dev *d, struct tensor *t)
 {

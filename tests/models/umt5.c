@@ -50,7 +50,8 @@ compare(struct bench *b, const char *name, const float *got, int64_t n)
 	if (b->tol < 0) {
 		worst = golden_norm_error(got, want.data, n);
 		if (!(worst <= -b->tol))
-			fail_msg("%s: the error's norm is %.3g of the whole, at most %.3g is right", name, worst, -b->tol);
+			fail_msg("%s: the error's norm is %.3g of the whole, at most %.3g is right", name,
+				 worst, -b->tol);
 	} else {
 		for (int64_t i = 0; i < n; i++) {
 			double e = fabs((double)got[i] - (double)((float *)want.data)[i]);
@@ -84,7 +85,8 @@ intermediates(const struct bench *b)
 	for (int i = 0; i < b->f.n; i++) {
 		const char *name = b->f.entry[i].name, *last = strrchr(name, '.');
 		size_t k = strlen(b->group);
-		n += strncmp(name, b->group, k) == 0 && strncmp(name + k, ".block", 6) == 0 && strcmp(last, ".gelu") != 0;
+		n += strncmp(name, b->group, k) == 0 && strncmp(name + k, ".block", 6) == 0 &&
+		     strcmp(last, ".gelu") != 0;
 	}
 	return n;
 }
@@ -218,7 +220,8 @@ buckets_are_the_reference_s(void **state)
 	r = golden_i64(&b.f, "bucket.relative_position");
 	want = golden_i64(&b.f, "bucket.index");
 	for (int64_t i = 0; i < tensor_count(r); i++)
-		assert_int_equal(text_bucket(((int64_t *)r.data)[i], b.m.config.buckets, b.m.config.distance), ((int64_t *)want.data)[i]);
+		assert_int_equal(text_bucket(((int64_t *)r.data)[i], b.m.config.buckets, b.m.config.distance),
+				 ((int64_t *)want.data)[i]);
 	free(r.data);
 	free(want.data);
 	stop(&b);
@@ -234,7 +237,8 @@ the_table_is_read_where_the_file_is_mapped(void **state)
 	for (int k = 0; k < 2; k++) {
 		start(&b, DEV_CPU, k ? BF16 : F32);
 		p = b.m.table.data;
-		assert_true(p >= (char *)b.m.weights.file[0].map && p < (char *)b.m.weights.file[0].map + b.m.weights.file[0].size);
+		assert_true(p >= (char *)b.m.weights.file[0].map &&
+			    p < (char *)b.m.weights.file[0].map + b.m.weights.file[0].size);
 		stop(&b);
 	}
 }
@@ -283,7 +287,8 @@ encoding_uses_exactly_the_measured_memory(void **state)
 	stop(&b);
 }
 
-/* A copy of the fixture's folder whose config.json has text in place of a part, and whose tensors are those that keep says. */
+/* A copy of the fixture's folder whose config.json has text in place of a part, and whose tensors are those
+ * that keep says. */
 static void
 copy_model(const char *dir, const char *from, const char *to, bool (*keep)(const char *name), const char *table)
 {

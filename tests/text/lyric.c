@@ -23,10 +23,12 @@ open_published(struct lyric *l)
 	assert_ok(lyric_open(l, path));
 }
 
-#define HEAD "{\"added_tokens\": [{\"id\": 0, \"content\": \"[STOP]\"}, {\"id\": 1, \"content\": \"[UNK]\"}, " \
-             "{\"id\": 2, \"content\": \"[SPACE]\"}, {\"id\": 3, \"content\": \"[START]\"}, {\"id\": 4, \"content\": \"[en]\"}, " \
-             "{\"id\": 5, \"content\": \"[verse]\"}], \"normalizer\": null, \"pre_tokenizer\": {\"type\": \"Whitespace\"}, "
-#define VOCAB "\"[UNK]\": 1, \"a\": 6, \"b\": 7, \"c\": 8, \"d\": 9, \"ab\": 10, \"cd\": 11, \"abcd\": 12, \"bc\": 13, \"'\": 14, \"aa\": 15"
+#define HEAD                                                                                                                 \
+	"{\"added_tokens\": [{\"id\": 0, \"content\": \"[STOP]\"}, {\"id\": 1, \"content\": \"[UNK]\"}, "                    \
+	"{\"id\": 2, \"content\": \"[SPACE]\"}, {\"id\": 3, \"content\": \"[START]\"}, {\"id\": 4, \"content\": \"[en]\"}, " \
+	"{\"id\": 5, \"content\": \"[verse]\"}], \"normalizer\": null, \"pre_tokenizer\": {\"type\": \"Whitespace\"}, "
+#define VOCAB                                                                                                  \
+	"\"[UNK]\": 1, \"a\": 6, \"b\": 7, \"c\": 8, \"d\": 9, \"ab\": 10, \"cd\": 11, \"abcd\": 12, \"bc\": 13, \"'\": 14, \"aa\": 15"
 #define SMALL HEAD "\"model\": {\"type\": \"BPE\", \"unk_token\": \"[UNK]\", \"vocab\": {" VOCAB "}, " \
               "\"merges\": [\"a b\", [\"c\", \"d\"], \"ab cd\", \"b c\", \"a a\"]}}"
 
@@ -89,8 +91,9 @@ languages_that_are_not_built_are_an_error_of_the_line(void **state)
 	open_published(&l);
 	cJSON_ArrayForEach(v, root)
 		if (cJSON_GetObjectItem(v, "error")) {
-			assert_int_equal(lyric_line(&l, cJSON_GetObjectItem(v, "lang")->valuestring, "a", 1, &line), ACE_EDATA);
-			assert_null(line.id);
+		assert_int_equal(lyric_line(&l, cJSON_GetObjectItem(v, "lang")->valuestring, "a", 1, &line),
+				 ACE_EDATA);
+		assert_null(line.id);
 		}
 	lyric_close(&l);
 	cJSON_Delete(root);
@@ -311,21 +314,34 @@ static void
 bad_vocabularies_are_refused_by_name(void **state)
 {
 	static const char *const bad[][2] = {
-		{ "", "JSON" },
-		{ "[]", "pre_tokenizer" },
-		{ HEAD "\"model\": {}}", "BPE" },
-		{ HEAD "\"model\": {\"type\": \"BPE\", \"unk_token\": \"[UNK]\", \"vocab\": {" VOCAB "}}}", "merges" },
-		{ HEAD "\"model\": {\"type\": \"BPE\", \"unk_token\": \"x\", \"vocab\": {" VOCAB "}, \"merges\": []}}", "unk_token" },
-		{ HEAD "\"model\": {\"type\": \"BPE\", \"unk_token\": \"[UNK]\", \"vocab\": {\"[UNK]\": 1, \"a\": 1}, \"merges\": []}}",
-		  "same id" },
-		{ HEAD "\"model\": {\"type\": \"BPE\", \"unk_token\": \"[UNK]\", \"vocab\": {\"[UNK]\": -1}, \"merges\": []}}", "id" },
-		{ HEAD "\"model\": {\"type\": \"BPE\", \"unk_token\": \"[UNK]\", \"vocab\": {" VOCAB "}, \"merges\": [\"a z\"]}}", "merge 0" },
-		{ HEAD "\"model\": {\"type\": \"BPE\", \"unk_token\": \"[UNK]\", \"vocab\": {" VOCAB "}, \"merges\": [\"ab\"]}}", "merge 0" },
-		{ HEAD "\"model\": {\"type\": \"BPE\", \"unk_token\": \"[UNK]\", \"byte_fallback\": true, \"vocab\": {}}}", "byte_fallback" },
-		{ "{\"normalizer\": {\"type\": \"NFC\"}}", "normalizer" },
-		{ "{\"pre_tokenizer\": {\"type\": \"ByteLevel\"}}", "ByteLevel" },
-		{ "{\"pre_tokenizer\": {\"type\": \"Whitespace\"}, \"added_tokens\": [], \"model\": {\"type\": \"BPE\", \"unk_token\": "
-		  "\"u\", \"vocab\": {\"u\": 0}, \"merges\": []}}", "[START]" },
+		{"", "JSON"},
+		{"[]", "pre_tokenizer"},
+		{HEAD "\"model\": {}}", "BPE"},
+		{HEAD "\"model\": {\"type\": \"BPE\", \"unk_token\": \"[UNK]\", \"vocab\": {" VOCAB "}}}",
+		 "merges"},
+		{HEAD "\"model\": {\"type\": \"BPE\", \"unk_token\": \"x\", \"vocab\": {" VOCAB
+		      "}, \"merges\": []}}",
+		 "unk_token"},
+		{HEAD
+		 "\"model\": {\"type\": \"BPE\", \"unk_token\": \"[UNK]\", \"vocab\": {\"[UNK]\": 1, \"a\": 1}, \"merges\": []}}",
+		 "same id"},
+		{HEAD
+		 "\"model\": {\"type\": \"BPE\", \"unk_token\": \"[UNK]\", \"vocab\": {\"[UNK]\": -1}, \"merges\": []}}",
+		 "id"},
+		{HEAD "\"model\": {\"type\": \"BPE\", \"unk_token\": \"[UNK]\", \"vocab\": {" VOCAB
+		      "}, \"merges\": [\"a z\"]}}",
+		 "merge 0"},
+		{HEAD "\"model\": {\"type\": \"BPE\", \"unk_token\": \"[UNK]\", \"vocab\": {" VOCAB
+		      "}, \"merges\": [\"ab\"]}}",
+		 "merge 0"},
+		{HEAD
+		 "\"model\": {\"type\": \"BPE\", \"unk_token\": \"[UNK]\", \"byte_fallback\": true, \"vocab\": {}}}",
+		 "byte_fallback"},
+		{"{\"normalizer\": {\"type\": \"NFC\"}}", "normalizer"},
+		{"{\"pre_tokenizer\": {\"type\": \"ByteLevel\"}}", "ByteLevel"},
+		{"{\"pre_tokenizer\": {\"type\": \"Whitespace\"}, \"added_tokens\": [], \"model\": {\"type\": \"BPE\", \"unk_token\": "
+		 "\"u\", \"vocab\": {\"u\": 0}, \"merges\": []}}",
+		 "[START]"},
 	};
 	const char *dir = golden_tmp();
 	struct lyric l;
@@ -341,7 +357,8 @@ bad_vocabularies_are_refused_by_name(void **state)
 static void
 damaged_vocabularies_and_songs_do_no_harm(void **state)
 {
-	static const char song[] = "[verse]\nMr. abcd has $1,234.50 & the 3rd of 12.5 %\n\n1,2,3 na\xc3\xafve d'abc 7th";
+	static const char song[] =
+		"[verse]\nMr. abcd has $1,234.50 & the 3rd of 12.5 %\n\n1,2,3 na\xc3\xafve d'abc 7th";
 	uint64_t x = 88172645463325252u;
 	struct lyric small;
 	int read = 0, refusals = 0;

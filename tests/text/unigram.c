@@ -100,7 +100,8 @@ a_sentencepiece_file_alone_gives_the_same_ids(void **state)
 
 	(void)state;
 	for (int i = 0; i < 2; i++) {
-		char *from = file_path("%s/%s", golden_path("umt5-tiny", "umt5"), names[i]), *to = file_path("%s/%s", dir, names[i]);
+		char *from = file_path("%s/%s", golden_path("umt5-tiny", "umt5"), names[i]),
+		     *to = file_path("%s/%s", dir, names[i]);
 		size_t size;
 		char *data;
 		assert_ok(file_read(from, 1 << 24, &data, &size));
@@ -196,12 +197,14 @@ small_json(const char *norm, const char *pre, const char *model)
 		"{\"version\": \"1.0\", \"added_tokens\": [{\"id\": 1, \"content\": \"</s>\"}], \"normalizer\": %s, "
 		"\"pre_tokenizer\": %s, \"post_processor\": {\"type\": \"TemplateProcessing\", \"single\": [{\"Sequence\": "
 		"{\"id\": \"A\"}}, {\"SpecialToken\": {\"id\": \"</s>\"}}], \"special_tokens\": {\"</s>\": {\"ids\": [1]}}}, "
-		"\"model\": %s}", norm, pre, model);
+		"\"model\": %s}",
+		norm, pre, model);
 }
 
 #define META "{\"type\": \"Metaspace\", \"replacement\": \"_\"}"
-#define MODEL "{\"type\": \"Unigram\", \"unk_id\": 0, \"vocab\": [[\"<unk>\", 0], [\"</s>\", 0], [\"_\", -1], [\"a\", -2], " \
-              "[\"aa\", -4], [\"aaa\", -5.5], [\"\\u00e9\", -2]]}"
+#define MODEL                                                                                                          \
+	"{\"type\": \"Unigram\", \"unk_id\": 0, \"vocab\": [[\"<unk>\", 0], [\"</s>\", 0], [\"_\", -1], [\"a\", -2], " \
+	"[\"aa\", -4], [\"aaa\", -5.5], [\"\\u00e9\", -2]]}"
 
 static void
 encode_small(const char *json, const char *text, int32_t *ids, int cap, int *n)
@@ -265,23 +268,30 @@ static void
 what_is_not_built_is_refused_by_name(void **state)
 {
 	static const char *const bad[][4] = {
-		{ "{\"type\": \"NFKC\"}", META, MODEL, "NFKC" },
-		{ "{\"type\": \"Sequence\", \"normalizers\": [{\"type\": \"Lowercase\"}]}", META, MODEL, "Lowercase" },
-		{ "{\"type\": \"Precompiled\", \"precompiled_charsmap\": \"AAAA\"}", META, MODEL, "precompiled_charsmap" },
-		{ "{\"type\": \"Precompiled\", \"precompiled_charsmap\": \"?\"}", META, MODEL, "base64" },
-		{ "{\"type\": \"Replace\", \"pattern\": {\"Regex\": \"a+\"}, \"content\": \"\"}", META, MODEL, "a+" },
-		{ "null", "{\"type\": \"ByteLevel\"}", MODEL, "ByteLevel" },
-		{ "null", "{\"type\": \"Metaspace\", \"replacement\": \"ab\"}", MODEL, "replacement" },
-		{ "null", "{\"type\": \"Metaspace\", \"replacement\": \"_\", \"prepend_scheme\": \"last\"}", MODEL, "last" },
-		{ "null", META, "{\"type\": \"BPE\", \"vocab\": {}, \"merges\": []}", "vocab" },
-		{ "null", META, "{\"type\": \"WordPiece\", \"vocab\": [[\"a\", 0]]}", "WordPiece" },
-		{ "null", META, "{\"type\": \"Unigram\", \"unk_id\": 7, \"vocab\": [[\"a\", 0]]}", "unk_id" },
-		{ "null", META, "{\"type\": \"Unigram\", \"vocab\": [[\"a\", 0]]}", "unk_id" },
-		{ "null", META, "{\"type\": \"Unigram\", \"unk_id\": 0, \"vocab\": []}", "no pieces" },
-		{ "null", META, "{\"type\": \"Unigram\", \"unk_id\": 0, \"vocab\": [[\"a\", 0], [\"b\"]]}", "entry 1" },
-		{ "null", META, "{\"type\": \"Unigram\", \"unk_id\": 0, \"vocab\": [[\"\\ud800\", 0]]}", "entry 0" },
-		{ "null", META, "{\"type\": \"Unigram\", \"unk_id\": 0, \"vocab\": [[\"a\", 0]], \"fuse\": 1}", "fuse" },
-		{ "null", META, "7", "model" },
+		{"{\"type\": \"NFKC\"}", META, MODEL, "NFKC"},
+		{"{\"type\": \"Sequence\", \"normalizers\": [{\"type\": \"Lowercase\"}]}", META, MODEL,
+		 "Lowercase"},
+		{"{\"type\": \"Precompiled\", \"precompiled_charsmap\": \"AAAA\"}", META, MODEL,
+		 "precompiled_charsmap"},
+		{"{\"type\": \"Precompiled\", \"precompiled_charsmap\": \"?\"}", META, MODEL, "base64"},
+		{"{\"type\": \"Replace\", \"pattern\": {\"Regex\": \"a+\"}, \"content\": \"\"}", META, MODEL,
+		 "a+"},
+		{"null", "{\"type\": \"ByteLevel\"}", MODEL, "ByteLevel"},
+		{"null", "{\"type\": \"Metaspace\", \"replacement\": \"ab\"}", MODEL, "replacement"},
+		{"null", "{\"type\": \"Metaspace\", \"replacement\": \"_\", \"prepend_scheme\": \"last\"}",
+		 MODEL, "last"},
+		{"null", META, "{\"type\": \"BPE\", \"vocab\": {}, \"merges\": []}", "vocab"},
+		{"null", META, "{\"type\": \"WordPiece\", \"vocab\": [[\"a\", 0]]}", "WordPiece"},
+		{"null", META, "{\"type\": \"Unigram\", \"unk_id\": 7, \"vocab\": [[\"a\", 0]]}", "unk_id"},
+		{"null", META, "{\"type\": \"Unigram\", \"vocab\": [[\"a\", 0]]}", "unk_id"},
+		{"null", META, "{\"type\": \"Unigram\", \"unk_id\": 0, \"vocab\": []}", "no pieces"},
+		{"null", META, "{\"type\": \"Unigram\", \"unk_id\": 0, \"vocab\": [[\"a\", 0], [\"b\"]]}",
+		 "entry 1"},
+		{"null", META, "{\"type\": \"Unigram\", \"unk_id\": 0, \"vocab\": [[\"\\ud800\", 0]]}",
+		 "entry 0"},
+		{"null", META, "{\"type\": \"Unigram\", \"unk_id\": 0, \"vocab\": [[\"a\", 0]], \"fuse\": 1}",
+		 "fuse"},
+		{"null", META, "7", "model"},
 	};
 	const char *dir = golden_tmp();
 
@@ -332,7 +342,8 @@ n_kept(int i, size_t size, uint64_t x)
 	return i % 5 ? size : 1 + (size_t)(x >> 8) % size;
 }
 
-/* Every damaged copy is either read and then usable, or refused with a message; with sanitizers, also without a stray access. */
+/* Every damaged copy is either read and then usable, or refused with a message; with sanitizers, also without a
+ * stray access. */
 static void
 damaged_files_are_read_or_refused(void **state)
 {

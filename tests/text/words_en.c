@@ -127,7 +127,9 @@ static void
 a_failing_amount_keeps_the_currencies_before_it(void **state)
 {
 	(void)state;
-	check("\xc2\xa3" "2 and $1.2.3 and 5\xe2\x82\xac", "two pounds sterling and dollar one point two.three and five\xe2\x82\xac");
+	check("\xc2\xa3"
+	      "2 and $1.2.3 and 5\xe2\x82\xac",
+	      "two pounds sterling and dollar one point two.three and five\xe2\x82\xac");
 }
 
 static void
@@ -146,7 +148,8 @@ static void
 thousands_lose_their_comma_only_in_whole_numbers(void **state)
 {
 	(void)state;
-	check("1,234 1234,567 a1,234 1,23 12,345,678", "one thousand, two hundred and thirty-four one thousand, two hundred and "
+	check("1,234 1234,567 a1,234 1,23 12,345,678",
+	      "one thousand, two hundred and thirty-four one thousand, two hundred and "
 	      "thirty-four point five six seven aone point two three four one point two three twelve million, three hundred and "
 	      "forty-five thousand, six hundred and seventy-eight");
 }

@@ -161,10 +161,13 @@ cpu_text_attend(struct dev *d, struct tensor o, struct tensor a, struct tensor q
 	for (int64_t i = 0; i < n; i++) {
 		int64_t at = i / H * T * D + i % H * w;
 		float *s = own ? own + this_thread() * T * T : (float *)a.data + i * T * T;
-		cpu_sgemm1(false, true, T, T, w, 1.f, (const float *)q.data + at, D, (const float *)k.data + at, D, 0.f, s, T);
+		cpu_sgemm1(false, true, T, T, w, 1.f, (const float *)q.data + at, D, (const float *)k.data + at,
+			   D, 0.f, s, T);
 		for (int64_t t = 0; t < T; t++)
-			softmax(s + t * T, (const float *)bias.data + (i % H * T + t) * T, (const float *)mask.data + i / H * T, T, half);
-		cpu_sgemm1(false, false, T, w, T, 1.f, s, T, (const float *)v.data + at, D, 0.f, (float *)o.data + at, D);
+			softmax(s + t * T, (const float *)bias.data + (i % H * T + t) * T,
+				(const float *)mask.data + i / H * T, T, half);
+		cpu_sgemm1(false, false, T, w, T, 1.f, s, T, (const float *)v.data + at, D, 0.f,
+			   (float *)o.data + at, D);
 		for (int64_t t = 0; half && t < T; t++)
 			round_all((float *)o.data + at + t * D, w);
 	}

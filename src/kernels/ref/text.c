@@ -25,8 +25,9 @@ ref_text_embed(struct dev *d, struct tensor y, struct tensor table, struct tenso
 
 	(void)d;
 	for (int64_t i = 0; i < tensor_count(ids); i++)
-		dtype_convert((float *)y.data + i * width, F32, (const char *)table.data + (size_t)((const int32_t *)ids.data)[i] * row,
-		              table.dtype, width);
+		dtype_convert((float *)y.data + i * width, F32,
+			      (const char *)table.data + (size_t)((const int32_t *)ids.data)[i] * row,
+			      table.dtype, width);
 }
 
 void
@@ -99,7 +100,8 @@ ref_text_bias(struct dev *d, struct tensor y, struct tensor table, int64_t dista
 
 /* a [T] = weights of query i of head n of text b. */
 static void
-weights(float *a, struct tensor q, struct tensor k, struct tensor bias, struct tensor mask, int64_t b, int64_t n, int64_t i, bool half)
+weights(float *a, struct tensor q, struct tensor k, struct tensor bias, struct tensor mask, int64_t b,
+	int64_t n, int64_t i, bool half)
 {
 	int64_t T = q.dim[1], D = q.dim[2], w = D / bias.dim[0];
 	const float *qp = (const float *)q.data + (b * T + i) * D + n * w;
@@ -123,6 +125,18 @@ weights(float *a, struct tensor q, struct tensor k, struct tensor bias, struct t
 		a[j] = rounded((float)((double)expf(a[j] - top) / sum), half);
 }
 
+/* o [w] = a v, v [T, w] with rows D apart */
+static void
+mix(float *o, const float *a, const float *v, int64_t T, int64_t D, int64_t w, bool half)
+{
+	for (int64_t c = 0; c < w; c++) {
+		double s = 0;
+		for (int64_t j = 0; j < T; j++)
+			s += (double)a[j] * (double)v[j * D + c];
+		o[c] = rounded((float)s, half);
+	}
+}
+
 void
 ref_text_attend(struct dev *d, struct tensor o, struct tensor a, struct tensor q, struct tensor k, struct tensor v,
                 struct tensor bias, struct tensor mask, bool half)
@@ -138,13 +152,9 @@ ref_text_attend(struct dev *d, struct tensor o, struct tensor a, struct tensor q
 		for (int64_t n = 0; n < H; n++)
 			for (int64_t i = 0; i < T; i++) {
 				float *ap = own ? own : (float *)a.data + ((b * H + n) * T + i) * T;
+				float *op = (float *)o.data + (b * T + i) * D + n * w;
 				weights(ap, q, k, bias, mask, b, n, i, half);
-				for (int64_t c = 0; c < w; c++) {
-					double s = 0;
-					for (int64_t j = 0; j < T; j++)
-						s += (double)ap[j] * (double)((const float *)v.data)[(b * T + j) * D + n * w + c];
-					((float *)o.data)[(b * T + i) * D + n * w + c] = rounded((float)s, half);
-				}
+				mix(op, ap, (const float *)v.data + b * T * D + n * w, T, D, w, half);
 			}
 	free(own);
 }
