@@ -4,8 +4,7 @@
 #define ACE_KERNELS_LIST_DIT_H
 
 #include "kernels/list_block.h"
+#include "kernels/list_lyric.h"
 
 #define KERNELS_DIT(K) KERNELS_BLOCK(K) KERNELS_LYRIC(K)
-
-#define KERNELS_LYRIC(K)
 #endif

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-static const struct twin_cases *const all[] = { &twins_core, &twins_block, &twins_codec, &twins_text };
+static const struct twin_cases *const all[] = { &twins_core, &twins_block, &twins_codec, &twins_text, &twins_lyric };
 
 static void
 every_case_agrees_on_ref_and_cpu(void **state)
@@ -29,7 +29,7 @@ has_case(const char *kernel)
 
 /* Parts of the list whose twins are compared here; others bring their own comparison. */
 #define K(name, twin, args) { #name, #twin[0] == 'c' },
-static const struct kernel_info here[] = { KERNELS_CORE(K) KERNELS_BLOCK(K) KERNELS_CODEC(K) KERNELS_TEXT(K) };
+static const struct kernel_info here[] = { KERNELS_CORE(K) KERNELS_BLOCK(K) KERNELS_LYRIC(K) KERNELS_CODEC(K) KERNELS_TEXT(K) };
 #undef K
 
 static void

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "models/dit_fixture.h"
 
+#include "models/lyric_encoder.h"
 #include "ops/attend.h"
 #include "ops/ends.h"
 #include "ops/glu_conv.h"
+#include "ops/lyric.h"
 #include "ops/modulate.h"
 #include "support/test.h"
 
@@ -22,7 +24,7 @@ open_all(void **state)
 	(void)state;
 	if (!golden_set(DIT_SET))
 		return 0;
-	dit_fixture_open(&f, DEV_CPU, 2, NULL, true);
+	dit_fixture_open(&f, DEV_CPU, 2, NULL, false);
 	golden_open(&golden, DIT_SET, "forward.safetensors");
 	dit_fixture_forward(&f, true);
 	return 0;
@@ -290,6 +292,64 @@ patch_embedding_is_the_references_inside(void **state)
 }
 
 static void
+lyric_encoder_is_the_references(void **state)
+{
+	const struct lyric_encoder *l;
+
+	(void)state;
+	golden_path(DIT_SET, "");
+	l = f.m.lyric;
+	close_to("lyric.embs", l->tokens, activation);
+	close_to("lyric.embed.linear", l->embedded, activation);
+	close_to("lyric.embed.scaled", l->x[0], activation);
+	close_to("lyric.embed.pos_emb", l->shared.pe, activation);
+	for (int i = 0; i < l->n; i++) {
+		char name[40];
+		snprintf(name, sizeof name, "lyric.layer%d.in", i);
+		close_to(name, l->x[i], activation);
+		snprintf(name, sizeof name, "lyric.layer%d.out", i);
+		close_to(name, l->x[i + 1], activation);
+	}
+	close_to("lyric.layer0.linear_q", l->save[0].q, activation);
+	close_to("lyric.layer0.linear_k", l->save[0].k, activation);
+	close_to("lyric.layer0.linear_v", l->save[0].v, activation);
+	close_to("lyric.layer0.linear_pos", l->save[0].p, activation);
+	close_to("lyric.layer0.attn_context", l->save[0].o, activation);
+	close_to("lyric.layer0.w_1", l->save[0].a, activation);
+	close_to("lyric.after_norm", f.m.save.lyric, activation);
+}
+
+static void
+lyric_layer_is_the_references_inside(void **state)
+{
+	const struct lyric_layer *l;
+	const struct lyric_layer_save *s;
+	struct tensor y, stat, h;
+
+	(void)state;
+	golden_path(DIT_SET, "");
+	l = &f.m.lyric->layer[0];
+	s = &f.m.lyric->save[0];
+	y = like("lyric.layer0.in");
+	h = like("lyric.layer0.w_1");
+	stat = tensor_make(malloc(tensor_bytes(s->stat1)), F32, 2, s->stat1.dim);
+	lyric_layer_norm(&f.dev, y, stat, f.m.lyric->x[0], l->norm_mha.w.value, l->norm_mha.b.value);
+	close_to("lyric.layer0.norm_mha", y, activation);
+	linear_forward(&f.c, &l->out, NULL, y, s->o);
+	close_to("lyric.layer0.attn_out", y, activation);
+	lyric_layer_norm(&f.dev, y, stat, s->x1, l->norm_ff.w.value, l->norm_ff.b.value);
+	close_to("lyric.layer0.norm_ff", y, activation);
+	silu_forward(&f.dev, h, s->a);
+	linear_forward(&f.c, &l->w2, NULL, y, h);
+	close_to("lyric.layer0.ff", y, activation);
+	lyric_layer_norm(&f.dev, y, stat, f.m.lyric->embedded, f.m.lyric->embed_norm.w.value, f.m.lyric->embed_norm.b.value);
+	close_to("lyric.embed.layernorm", y, activation);
+	free(y.data);
+	free(h.data);
+	free(stat.data);
+}
+
+static void
 the_output_is_the_references(void **state)
 {
 	(void)state;
@@ -300,6 +360,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(lyric_encoder_is_the_references),
+		cmocka_unit_test(lyric_layer_is_the_references_inside),
 		cmocka_unit_test(time_path_is_the_references),
 		cmocka_unit_test(encoder_tokens_are_the_references),
 		cmocka_unit_test(patch_embedding_is_the_references),

@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const targets[] = { "to_q", "to_k", "to_v", "to_out.0", "speaker_embedder" };
-static const struct lora_options adapters = { .target = targets, .n_targets = 5, .rank = 3, .alpha = 6, .dropout = 0.2f, .seed = 9 };
+static const char *const targets[] = { "to_q", "to_k", "to_v", "to_out.0", "speaker_embedder", "linear_q", "linear_k", "linear_v" };
+static const struct lora_options adapters = { .target = targets, .n_targets = 8, .rank = 3, .alpha = 6, .dropout = 0.2f, .seed = 9 };
 
 /* A fixture in which adapters (B made nonzero) or everything trains. */
 static void
@@ -19,7 +19,7 @@ open_training(struct dit_fixture *f, enum dev_kind kind, int threads, int interv
 {
 	const struct dit_options o = { .dtype = F32, .attention_masks = true, .checkpoint_interval = interval, .lyric_dropout = 0.1f };
 
-	dit_fixture_open(f, kind, threads, &o, true);
+	dit_fixture_open(f, kind, threads, &o, false);
 	assert_ok(dit_add_lora(&f->m, &adapters));
 	for (int i = 0; i < f->m.params.n_modules; i++) {
 		const struct linear *l = f->m.params.module[i].l;
@@ -108,7 +108,8 @@ the_dry_device_measures_the_exact_peak(void **state)
 	}
 }
 
-/* Projection of v on a fixed direction, as the function of all params that train. */
+/* v as the function of all params that train. A short step, for relu's sake; rounding of v, about 1e-6 of it, over the step
+ * makes half of the bound. */
 static void
 forward(void *me)
 {
@@ -139,7 +140,7 @@ the_backward_pass_is_the_adjoint_of_the_forward_pass(void **state)
 				in[j.n_in++] = (struct jvp_pair){ dit_param(&f.m, i)->value, dit_param(&f.m, i)->grad };
 		j.in = in;
 		out = (struct jvp_pair){ f.v, f.dv };
-		jvp_check(full ? "full" : "adapters", &j, 5e-3);
+		jvp_check(full ? "full" : "adapters", &j, 1e-2);
 		free(in);
 		dit_fixture_close(&f);
 	}
@@ -158,7 +159,7 @@ ref_and_cpu_agree(void **state)
 	golden_close("v", b.v.data, a.v.data, tensor_count(a.v), 1e-5);
 	for (int i = 0; i < dit_n_params(&a.m); i++) {
 		const struct param *p = dit_param(&a.m, i), *q = dit_param(&b.m, i);
-		if (p->train)
+		if (p->train && !strstr(p->name, "linear_k.bias"))	/* zero but for rounding: see dit_grads.c */
 			golden_close(p->name, q->grad.data, p->grad.data, tensor_count(p->grad), 1e-4);
 	}
 	dit_fixture_close(&a);
@@ -173,8 +174,8 @@ a_fresh_adapter_changes_nothing_and_only_b_moves(void **state)
 	double moved = 0;
 
 	(void)state;
-	dit_fixture_open(&a, DEV_CPU, 2, NULL, true);
-	dit_fixture_open(&b, DEV_CPU, 2, NULL, true);
+	dit_fixture_open(&a, DEV_CPU, 2, NULL, false);
+	dit_fixture_open(&b, DEV_CPU, 2, NULL, false);
 	assert_ok(dit_add_lora(&b.m, &adapters));
 	assert_ok(dit_alloc_grads(&b.m, NULL));
 	dit_fixture_forward(&a, false);

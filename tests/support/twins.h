@@ -42,5 +42,5 @@ struct twin_cases {
 	const struct twin_case *c;
 	int n;
 };
-extern const struct twin_cases twins_core, twins_block, twins_codec, twins_text;
+extern const struct twin_cases twins_core, twins_block, twins_codec, twins_text, twins_lyric;
 #endif

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kernels/kernels.h"
+#include "support/twins.h"
+
+static void
+layer_norm(struct dev *d, struct tensor *t)
+{
+	d->k->layer_norm(d, t[0], t[1], t[2], t[3], t[4], 1e-5f);
+}
+
+static void
+layer_norm_backward(struct dev *d, struct tensor *t)
+{
+	d->k->layer_norm_backward(d, t[0], t[1], t[2], t[3], t[4], true);
+}
+
+static void
+layer_norm_grads(struct dev *d, struct tensor *t)
+{
+	d->k->layer_norm_grads(d, t[0], t[1], t[2], t[3], t[4]);
+}
+
+/* o, lse, q, k, v, p, bu, bv, mask, dq, dk, dv, go, dp, dbu, dbv; one sample sees no key at all. */
+static void
+relative_attention(struct dev *d, struct tensor *t)
+{
+	for (int64_t j = 0; j < t[8].dim[1]; j++)
+		((float *)t[8].data)[j] = 0.f;
+	d->k->relative_attention(d, t[0], t[1], t[2], t[3], t[4], t[5], t[6], t[7], t[8]);
+	d->k->relative_attention_backward(d, t[9], t[10], t[11], t[13], t[14], t[15], t[12], t[2], t[3], t[4], t[5], t[6], t[7],
+	                                  t[0], t[1], t[8]);
+}
+
+#define N(...) { F32, __VA_ARGS__, TWIN_NORMAL }
+#define X(Y) N(3, { 3, Y, 40 })
+#define H N(2, { 5, 8 })
+#define ATTENTION(name, Y)                                                                                                 \
+	{ name, relative_attention, 1e-5, 0,                                                                               \
+	  { X(Y), N(3, { 3, Y, 5 }), X(Y), X(Y), X(Y), N(2, { 2 * Y - 1, 40 }), H, H, { F32, 2, { 3, Y }, TWIN_MASK }, X(Y), \
+	    X(Y), X(Y), X(Y), N(2, { 2 * Y - 1, 40 }), H, H } }
+static const struct twin_case cases[] = {
+	{ "layer_norm", layer_norm, 1e-6, 0, { N(3, { 3, 71, 77 }), N(2, { 213, 2 }), N(3, { 3, 71, 77 }), N(1, { 77 }), N(1, { 77 }) } },
+	{ "layer_norm_backward", layer_norm_backward, 3e-6, 0,
+	  { N(3, { 3, 71, 77 }), N(3, { 3, 71, 77 }), N(3, { 3, 71, 77 }), N(2, { 213, 2 }), N(1, { 77 }) } },
+	{ "layer_norm_grads", layer_norm_grads, 3e-6, 0,
+	  { N(1, { 77 }), N(1, { 77 }), N(3, { 3, 71, 77 }), N(3, { 3, 71, 77 }), N(2, { 213, 2 }) } },
+	ATTENTION("relative_attention", 71),
+	ATTENTION("relative_attention_backward", 130),
+	ATTENTION("relative_attention", 2),
+};
+const struct twin_cases twins_lyric = { cases, sizeof cases / sizeof *cases };
