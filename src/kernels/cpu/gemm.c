@@ -28,19 +28,20 @@ cpu_sgemm1(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, const
 	            (blasint)n, (blasint)k, alpha, a, (blasint)lda, b, (blasint)ldb, beta, c, (blasint)ldc);
 }
 
-/* The pieces of our own product, which give the same bits however they are cut: whole columns of C when there are enough. */
+/* The pieces of our own product, which give the same bits however they are cut: by columns when there are enough. */
 static void
 pieces512(struct dev *d, const struct gemm512 *g)
 {
-	int64_t wide = (g->n + GEMM512_COLUMNS - 1) / GEMM512_COLUMNS, tall = wide >= 8 ? g->m : 8 * GEMM512_ROWS;
+	int64_t unit = g->n >= 2 * GEMM512_GROUP * d->threads ? GEMM512_GROUP : GEMM512_COLUMNS;
+	int64_t wide = (g->n + unit - 1) / unit, tall = wide >= 2 * d->threads ? g->m : 8 * GEMM512_ROWS;
 	int64_t rows = tall ? (g->m + tall - 1) / tall : 0;
 
 #pragma omp parallel for schedule(static) num_threads(d->threads) if (g->m * g->n * g->k > 1 << 15)
 	for (int64_t i = 0; i < rows * wide; i++) {
 		struct gemm512 p = *g;
-		int64_t top = i / wide * tall, left = i % wide * GEMM512_COLUMNS;
+		int64_t top = i / wide * tall, left = i % wide * unit;
 		p.m = g->m - top < tall ? g->m - top : tall;
-		p.n = g->n - left < GEMM512_COLUMNS ? g->n - left : GEMM512_COLUMNS;
+		p.n = g->n - left < unit ? g->n - left : unit;
 		p.a += top * g->a_row;
 		p.b = g->b_bf16 ? (const void *)((const uint16_t *)g->b + left * g->b_col)
 		                : (const void *)((const float *)g->b + left * g->b_col);

@@ -175,9 +175,9 @@ pack(const struct gemm512 *g, float *out, int64_t l, int64_t k, int64_t j, int64
 		memset(out + i * NR + n, 0, (size_t)(NR - n) * sizeof(float));
 }
 
-/* A tile that C has no room for: computed aside. */
+/* A tile that C has no room for: computed aside; m of its rows count, from first on. t.c is the first of them. */
 static void
-part(int64_t k, const float *a, int64_t row, int64_t col, const float *b, struct tile t, int64_t m, int64_t n)
+part(int64_t k, const float *a, int64_t row, int64_t col, const float *b, struct tile t, int64_t first, int64_t m, int64_t n)
 {
 	float aside[MR * NR];
 
@@ -188,7 +188,7 @@ part(int64_t k, const float *a, int64_t row, int64_t col, const float *b, struct
 	for (int64_t i = 0; i < m; i++)
 		for (int64_t j = 0; j < n; j++) {
 			float *c = t.c + i * t.c_row + j;
-			*c = aside[i * NR + j] + (t.beta != 0.f ? t.beta * *c : 0.f);
+			*c = aside[(first + i) * NR + j] + (t.beta != 0.f ? t.beta * *c : 0.f);
 		}
 }
 
@@ -200,8 +200,8 @@ copy_rows(const struct gemm512 *g, float *out, int64_t i, int64_t m, int64_t l, 
 		memcpy(out + s * MR, g->a + i + (l + s) * g->a_col, MR * sizeof(float));
 	if (m == MR && g->a_row == 1)
 		return;
-	for (int64_t s = 0; s < k; s++)
-		for (int64_t r = 0; r < MR; r++)
+	for (int64_t r = 0; r < MR; r++)
+		for (int64_t s = 0; s < k; s++)
 			out[s * MR + r] = r < m ? g->a[(i + r) * g->a_row + (l + s) * g->a_col] : 0.f;
 }
 
@@ -215,7 +215,11 @@ columns(const struct gemm512 *g, const float *b, int64_t j, int64_t n, int64_t l
 		int64_t m = g->m - i < MR ? g->m - i : MR, row = g->a_row, col = g->a_col;
 		struct tile t = { g->c + i * g->c_row + j, g->c_row, g->alpha, l ? 1.f : g->beta };
 		const float *a = g->a + i * row + l * col;
-		if (m < MR || col != 1) {
+		int64_t first = 0;
+		if (m < MR && g->m >= MR && col == 1) {		/* the rows before it fill the tile */
+			first = MR - m;
+			a -= first * row;
+		} else if (m < MR || col != 1) {
 			copy_rows(g, rows, i, m, l, k);
 			a = rows;
 			row = 1;
@@ -226,23 +230,26 @@ columns(const struct gemm512 *g, const float *b, int64_t j, int64_t n, int64_t l
 		else if (m == MR && n == LANES)
 			tile_16(k, a, row, col, b, t);
 		else
-			part(k, a, row, col, b, t, m, n);
+			part(k, a, row, col, b, t, first, m, n);
 	}
 }
 
+/* Panels are packed GROUP at a time, so that a row of B is read in longer stretches. */
 void
 gemm512_run(const struct gemm512 *g)
 {
-	_Alignas(64) float b[KC * NR];
+	enum { GROUP = GEMM512_GROUP / NR };
+	_Alignas(64) float b[GROUP][KC * NR];
 
-	for (int64_t j = 0; j < g->n; j += NR) {
-		int64_t n = g->n - j < NR ? g->n - j : NR;
+	for (int64_t j = 0; j < g->n; j += GEMM512_GROUP)
 		for (int64_t l = 0; l < g->k; l += KC) {
 			int64_t k = g->k - l < KC ? g->k - l : KC;
-			pack(g, b, l, k, j, n);
-			columns(g, b, j, n, l, k);
+			int64_t wide = g->n - j < GEMM512_GROUP ? g->n - j : GEMM512_GROUP;
+			for (int64_t i = 0; i < wide; i += NR)
+				pack(g, b[i / NR], l, k, j + i, wide - i < NR ? wide - i : NR);
+			for (int64_t i = 0; i < wide; i += NR)
+				columns(g, b[i / NR], j + i, wide - i < NR ? wide - i : NR, l, k);
 		}
-	}
 }
 
 #else

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { GEMM512_ROWS = 12, GEMM512_COLUMNS = 32 };
+enum { GEMM512_ROWS = 12, GEMM512_COLUMNS = 32, GEMM512_GROUP = 128 };	/* of a tile; columns packed at a time */
 
 struct gemm512 {
 	int64_t m, n, k;
