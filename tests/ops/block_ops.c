@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* <J v, u> = <v, J^T u> for the operations of the transformer's blocks, on ref and on cpu */
+/* <J v, u> = <v, J^T u> for the operations of the transformer and its lyric encoder, on ref and on cpu */
 #include "ops/attend.h"
 #include "ops/ends.h"
 #include "ops/glu_conv.h"
+#include "ops/lyric.h"
 #include "ops/modulate.h"
 #include "ops/rows.h"
 
@@ -201,6 +202,46 @@ place_b(struct dev *d, struct tensor *t, struct tensor *g)
 }
 
 static void
+layer_norm_f(struct dev *d, struct tensor *t)
+{
+	lyric_layer_norm(d, t[0], t[1], t[2], t[3], t[4]);
+}
+
+static void
+layer_norm_b(struct dev *d, struct tensor *t, struct tensor *g)
+{
+	lyric_layer_norm_grads(d, g[3], g[4], g[0], t[2], t[1]);
+	lyric_layer_norm_backward(d, g[2], g[0], t[2], t[1], t[3], true);
+}
+
+static const int32_t ids[B * T] = { 3, 0, 1, 3, 3, 2, 0, 1, 1, 2, 2, 0, 3, 1, 0, 0, 2, 3 };
+
+static void
+embedding_f(struct dev *d, struct tensor *t)
+{
+	lyric_embedding(d, t[0], t[1], tensor_of((void *)(uintptr_t)ids, I32, 2, B, T));
+}
+
+static void
+embedding_b(struct dev *d, struct tensor *t, struct tensor *g)
+{
+	(void)t;
+	lyric_embedding_backward(d, g[1], g[0], tensor_of((void *)(uintptr_t)ids, I32, 2, B, T));
+}
+
+static void
+relative_f(struct dev *d, struct tensor *t)
+{
+	lyric_attention(d, t[0], t[1], t[2], t[3], t[4], t[5], t[6], t[7], t[8]);
+}
+
+static void
+relative_b(struct dev *d, struct tensor *t, struct tensor *g)
+{
+	lyric_attention_backward(d, g[2], g[3], g[4], g[5], g[6], g[7], g[0], t[2], t[3], t[4], t[5], t[6], t[7], t[0], t[1], t[8]);
+}
+
+static void
 projection_f(struct dev *d, struct tensor *t)
 {
 	ends_projection_loss(d, t[0], t[1], t[2]);
@@ -229,6 +270,12 @@ static const struct op_case cases[] = {
 	  { { 'o', 3, { B, T, F } }, { 'i', 3, { B, T, 2 * F } }, { 'i', 3, { 2 * F, 1, 3 } }, { 'i', 1, { 2 * F } } } },
 	{ "group norm", norm_f, norm_b, { X('o', T), { 'k', 3, { B, H, 2 } }, X('i', T), { 'i', 1, { D } }, { 'i', 1, { D } } } },
 	{ "latent tokens", tokens_f, tokens_b, { { 'o', 3, { B, T, 4 * W } }, { 'i', 4, { B, 4, W, T } } } },
+	{ "layer norm", layer_norm_f, layer_norm_b,
+	  { X('o', T), { 'k', 2, { B * T, 2 } }, X('i', T), { 'i', 1, { D } }, { 'i', 1, { D } } } },
+	{ "embedding", embedding_f, embedding_b, { X('o', T), { 'i', 2, { 4, D } } } },
+	{ "relative attention", relative_f, relative_b,
+	  { X('o', T), { 'k', 3, { B, T, H } }, X('i', T), X('i', T), X('i', T), { 'i', 2, { 2 * T - 1, D } }, { 'i', 2, { H, W } },
+	    { 'i', 2, { H, W } }, { 'm', 2, { B, T } } } },
 	{ "place", place_f, place_b, { X('o', T), X('i', 4) } },
 };
 
