@@ -165,7 +165,7 @@ a_block_is_adjoint(void **state)
 		w.shared.keys.cs = JVP_ZEROS(3, 2, T, D / H);
 		attend_rope_table(&w.dev, w.shared.keys.cs, 1e4f);
 		out = (struct jvp_pair){ w.y, w.dy };
-		struct jvp j = { &w, block_forward_again, block_back, w.in, &out, w.n, 1, 3e-4f, 8 };
+		struct jvp j = { &w, block_forward_again, block_back, w.in, &out, w.n, 1, 3e-4f, 8, false };
 		jvp_check("block", &j, 1e-2);
 		free(w.shared.keys.mask.data);
 		free(w.shared.keys.frame_mask.data);
@@ -227,7 +227,7 @@ a_lyric_layer_is_adjoint(void **state)
 		w.lyric_shared.pe = JVP_NORMAL(904, 1.f, 2, 2 * T - 1, D);
 		w.lyric_shared.mask = mask(T);
 		out = (struct jvp_pair){ w.y, w.dy };
-		struct jvp j = { &w, lyric_forward_again, lyric_back, w.in, &out, w.n, 1, 3e-3f, 8 };
+		struct jvp j = { &w, lyric_forward_again, lyric_back, w.in, &out, w.n, 1, 3e-3f, 8, false };
 		jvp_check("lyric layer", &j, 2e-3);
 		free(w.lyric_shared.pe.data);
 		free(w.lyric_shared.mask.data);

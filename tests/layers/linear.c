@@ -92,7 +92,7 @@ check(struct trial *t, const char *what)
 	const struct jvp_pair out = { t->y, t->dy };
 	const struct jvp_pair in[] = { { t->x, t->dx }, { t->l.lora_a.value, t->l.lora_a.grad },
 		{ t->l.lora_b.value, t->l.lora_b.grad }, { t->l.w.value, t->l.w.grad }, { t->l.b.value, t->l.b.grad } };
-	struct jvp j = { t, forward, backward, in, &out, t->l.w.train ? 5 : 3, 1, 0, 1 };
+	struct jvp j = { t, forward, backward, in, &out, t->l.w.train ? 5 : 3, 1, 0, 1, false };
 
 	if (!t->l.rank && !t->l.w.train)
 		j.n_in = 1;

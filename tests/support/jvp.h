@@ -21,6 +21,7 @@ struct jvp {
 	int n_in, n_out;
 	float step;			/* of the difference, relative to each input's root mean square; 0: 1e-2 */
 	uint64_t seed;
+	bool steer;			/* v leans to the gradient, so that <J v, u> stands far above rounding: for deep models */
 };
 
 /* |<J v, u> - <v, J^T u>| / (the largest of the two and |J v| / 10), the worst of three directions. |J v| is how large
