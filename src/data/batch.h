@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* batch.h - batches of a training run, read from the stores (datasets.md sections 6, 7; training.md section 1.3)
+ *
+ * A batch is a function of (seed, epoch, number) and of what is in the stores, of nothing else: it may be asked for in any
+ * order, from any rank, again and again. Epochs count from 0 here (start_epoch 1 is epoch 0), batches from 0. */
+#ifndef ACE_DATA_BATCH_H
+#define ACE_DATA_BATCH_H
+
+#include "data/dataset.h"
+
+enum mask_rule {
+	MASK_LENGTHS,			/* 1 on each clip's own frames, 0 on the batch's padding */
+	MASK_ALL,			/* 1 everywhere: padding is trained on as if it were music */
+};
+
+struct data_options {
+	const struct dataset_list *list;	/* borrowed until data_close; eval entries are left out */
+	uint64_t seed;
+	enum mask_rule mask;		/* latent_mask */
+	bool drop_incomplete;		/* drop_incomplete_batches */
+	bool uniform;			/* data_backend_sampling=uniform; else probability * share of the samples */
+	float caption_dropout;		/* chance that the empty caption takes the caption's place */
+	int64_t speaker;		/* width of the speaker vector: zeros */
+	int64_t lyric_vocab;		/* ids must be below; 0: not checked */
+	int64_t text_width;		/* wanted of the text store; 0: any */
+	bool override;			/* override_dataset_config */
+};
+
+struct batch {
+	int64_t B, T, S, Y;		/* clips, frames, text rows, lyric tokens: each the longest of the batch */
+	int64_t channels, rows, text_width, speaker_width;	/* 8, 16, 768, 512 */
+	float *latents;			/* [B, channels, rows, T], zeros behind a clip's end */
+	float *frame_mask;		/* [B, T] */
+	float *text;			/* [B, S, text_width], zeros behind a caption's end */
+	float *text_mask;		/* [B, S] */
+	float *speaker;			/* [B, speaker_width] */
+	int32_t *lyric_ids;		/* [B, Y], 0 behind the end */
+	float *lyric_mask;		/* [B, Y] */
+	uint64_t *sample_id;		/* [B] */
+	int64_t *samples;		/* [B] 48 kHz samples of the clip as encoded */
+	const char **name;		/* [B] keys, borrowed from the data */
+	const char *dataset;		/* its id; borrowed */
+	double bucket;			/* seconds */
+	int64_t epoch, number;
+	void *memory;			/* owned; what the pointers above point into */
+	size_t size;
+};
+
+struct data;
+
+/* Open all stores of the list and check them. No clip at all: ACE_ENOINPUT, saying which program fills the store. A caption
+ * that the text store lacks, a store of other settings: a failure that names it. */
+enum status data_open(struct data **d, const struct data_options *o) ACE_NODISCARD;
+void data_close(struct data *d);
+
+/* Clips that take part (in any epoch); seconds of audio of one pass over them. */
+int64_t data_clips(const struct data *d);
+double data_seconds(const struct data *d);
+int data_buckets(const struct data *d);		/* distinct (data set, duration) pairs */
+
+/* Batches of an epoch; -1 after a failure (memory; incomplete batches dropped until nothing was left). 0: no data set is
+ * active in that epoch. */
+int64_t data_batches_per_epoch(struct data *d, int64_t epoch);
+
+/* Batch number 0 .. batches-1 of an epoch, into b, whose memory is used again when large enough (start from a zeroed
+ * struct; batch_free at the end). Not from several threads at once. */
+enum status data_batch(struct data *d, int64_t epoch, int64_t number, struct batch *b) ACE_NODISCARD;
+void batch_free(struct batch *b);
+
+/* The largest B, T, S, Y that any batch of any epoch can have (each by itself), and the shapes [channels, rows, text_width]:
+ * what memory must be planned for. Only the sizes of b are set. */
+void data_largest(const struct data *d, struct batch *b);
+
+/* Hidden states of the empty caption, [*rows, text_width]; borrowed. NULL when the store has none. */
+const float *data_empty_text(const struct data *d, int64_t *rows);
+#endif
