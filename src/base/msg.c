@@ -19,7 +19,7 @@ static struct {
 	enum msg_progress progress;
 	double interval, last;
 	int log;
-	bool bar_on_screen;
+	bool bar_on_screen, color;
 	char bar[512];
 	pthread_mutex_t lock;
 } out = { .name = "ace", .level = MSG_INFO, .progress = PROGRESS_AUTO, .interval = 10.0, .log = -1,
@@ -52,6 +52,12 @@ msg_log_to(const char *path)
 	return ACE_OK;
 }
 
+void
+msg_color(bool on)
+{
+	out.color = on;
+}
+
 bool
 msg_is_terminal(void)
 {
@@ -76,10 +82,11 @@ static void ACE_PRINTF(2, 0)
 line(const char *prefix, const char *fmt, va_list ap)
 {
 	char text[4096];
-	int at = 0, n;
+	int at = 0, n, head;
 
 	if (prefix)
 		at = snprintf(text, sizeof text, "%s: %s", out.name, prefix);
+	head = at;
 	n = vsnprintf(text + at, sizeof text - 2 - (size_t)at, fmt, ap);
 	if (n < 0)
 		return;
@@ -90,7 +97,14 @@ line(const char *prefix, const char *fmt, va_list ap)
 	pthread_mutex_lock(&out.lock);
 	if (out.bar_on_screen)
 		put(2, "\r\033[K", 4);
-	put(2, text, (size_t)at);
+	if (out.color && head) {
+		put(2, *prefix ? "\033[33m" : "\033[31m", 5);
+		put(2, text, (size_t)head);
+		put(2, "\033[0m", 4);
+		put(2, text + head, (size_t)(at - head));
+	} else {
+		put(2, text, (size_t)at);
+	}
 	if (out.bar_on_screen)
 		put(2, out.bar, strlen(out.bar));
 	if (out.log >= 0)
@@ -112,6 +126,7 @@ SAY(msg_info, MSG_INFO, NULL)
 SAY(msg_warn, MSG_WARN, "warning: ")
 SAY(msg_debug, MSG_DEBUG, "debug: ")
 SAY(msg_error, MSG_QUIET, "")
+SAY(msg_plain, MSG_QUIET, NULL)
 
 static int
 columns(void)

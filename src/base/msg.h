@@ -16,12 +16,16 @@ enum msg_progress { PROGRESS_AUTO, PROGRESS_BAR, PROGRESS_PLAIN, PROGRESS_NONE }
 void msg_setup(const char *name, enum msg_level level, enum msg_progress progress, double interval);
 enum status msg_log_to(const char *path) ACE_NODISCARD;
 
+/* Whether what begins a warning or an error is coloured on the screen (never in the log); off until called. */
+void msg_color(bool on);
+
 /* One line each; a bar on the screen is cleared first and drawn again. info has no prefix, warnings and
  * errors begin with the program's name. */
 void msg_info(const char *fmt, ...) ACE_PRINTF(1, 2);
 void msg_warn(const char *fmt, ...) ACE_PRINTF(1, 2);
 void msg_debug(const char *fmt, ...) ACE_PRINTF(1, 2);
 void msg_error(const char *fmt, ...) ACE_PRINTF(1, 2);
+void msg_plain(const char *fmt, ...) ACE_PRINTF(1, 2);	/* behind an error: no prefix, at every level */
 
 /* Progress of a stage: label, done of total, and the rest of the line, which the caller words. On a
  * terminal a bar moves in place at most ten times a second; elsewhere a plain line at most every interval

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* versions.h - what the programs were built with and what they run with */
+#ifndef ACE_JOBS_VERSIONS_H
+#define ACE_JOBS_VERSIONS_H
+
+#include <stdio.h>
+
+struct version {
+	const char *name, *what;	/* "HDF5", "stores" */
+	char built[64], run[128];	/* "" unknown or absent */
+};
+
+enum { VERSIONS_MOST = 8 };
+
+/* Fill v, returns how many. */
+int versions_get(struct version v[VERSIONS_MOST]);
+
+/* Commit and compiler, switches of the build, then one line a library: linked and running version. */
+void versions_print(FILE *out);
+#endif

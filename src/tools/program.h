@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* program.h - the one main of all programs: parse, do the job, say how it ended */
+#ifndef ACE_TOOLS_PROGRAM_H
+#define ACE_TOOLS_PROGRAM_H
+
+#include "base/settings.h"
+
+/* The program of that name in base/programs.c. --help and --version go to stdout; else the settings are loaded, messages are
+ * set up and run is called. A failure is said in one line on stderr; ACE_ESTOPPED is not, since the job has told why it
+ * stopped. Returns the exit code (style.md section 10). */
+int program_main(const char *name, enum status (*run)(struct settings *s), int argc, char **argv);
+#endif
