@@ -31,4 +31,10 @@ const char *facts_get(const struct facts *f, const char *name);
 /* Every fact of want that compares must be the same in have; one that have lacks differs. ACE_ECONFIG, naming where,
  * the fact and both values. */
 enum status facts_check(const struct facts *have, const struct facts *want, const char *where) ACE_NODISCARD;
+
+/* The same names and values, in the same order. */
+bool facts_same(const struct facts *a, const struct facts *b);
+
+/* A part's facts without "kind", which each part says by itself. */
+void facts_own(struct facts *own, const struct facts *part);
 #endif

@@ -65,7 +65,7 @@ enum status latents_read_lyrics(struct latents *s, int64_t i, int32_t *id, uint8
 struct latents_writer;
 
 /* rank: 0 .. 9999, one writer a rank at a time (a lock says so). Left-over .part files of the rank are removed. dtype BF16
- * or F32. facts are copied. */
+ * or F32, kept as the fact latent_dtype ("bf16", "f32") beside facts, which are copied. */
 enum status latents_writer_open(struct latents_writer **w, const char *folder, int rank, enum dtype dtype,
                                 const struct facts *facts) ACE_NODISCARD;
 /* Take one clip: all is copied; item->lyrics ids, and one mask for them all. May seal. */
@@ -86,4 +86,7 @@ enum status latents_merge(const char *folder, int64_t *parts_before, int64_t *pa
 
 /* Remove parts that hold nothing in use any more; how many. */
 enum status latents_sweep(const char *folder, int *removed) ACE_NODISCARD;
+
+/* Make the index over the parts anew where it is missing or old; a folder that cannot be written is no failure. */
+enum status latents_index(const char *folder) ACE_NODISCARD;
 #endif
