@@ -10,7 +10,8 @@ static struct gemm512
 product(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t lda, const void *b, bool bf16,
         int64_t ldb, float beta, float *c, int64_t ldc)
 {
-	return (struct gemm512){ m, n, k, a, ta ? 1 : lda, ta ? lda : 1, b, tb ? 1 : ldb, tb ? ldb : 1, bf16, c, ldc, alpha, beta };
+	return (struct gemm512){ .m = m, .n = n, .k = k, .a = a, .a_row = ta ? 1 : lda, .a_col = ta ? lda : 1, .b = b,
+		.b_row = tb ? 1 : ldb, .b_col = tb ? ldb : 1, .b_bf16 = bf16, .c = c, .c_row = ldc, .alpha = alpha, .beta = beta };
 }
 
 void
@@ -28,25 +29,65 @@ cpu_sgemm1(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, const
 	            (blasint)n, (blasint)k, alpha, a, (blasint)lda, b, (blasint)ldb, beta, c, (blasint)ldc);
 }
 
+/* One piece of C. packed: A's rows, or NULL. */
+static void
+piece512(const struct gemm512 *g, const float *packed, int64_t top, int64_t tall, int64_t left, int64_t wide)
+{
+	struct gemm512 p = *g;
+
+	p.m = g->m - top < tall ? g->m - top : tall;
+	p.n = g->n - left < wide ? g->n - left : wide;
+	p.n_beyond = g->n - left - p.n;
+	p.a += top * g->a_row;
+	p.packed = packed ? packed + top * g->k : NULL;
+	p.b = g->b_bf16 ? (const void *)((const uint16_t *)g->b + left * g->b_col) : (const void *)((const float *)g->b + left * g->b_col);
+	p.c += top * g->c_row + left;
+	gemm512_run(&p);
+}
+
 /* The pieces of our own product, which give the same bits however they are cut: by columns when there are enough. */
 static void
-pieces512(struct dev *d, const struct gemm512 *g)
+pieces512(struct dev *d, const struct gemm512 *g, float *packed)
 {
 	int64_t unit = g->n >= 2 * GEMM512_GROUP * d->threads ? GEMM512_GROUP : GEMM512_COLUMNS;
 	int64_t wide = (g->n + unit - 1) / unit, tall = wide >= 2 * d->threads ? g->m : 8 * GEMM512_ROWS;
-	int64_t rows = tall ? (g->m + tall - 1) / tall : 0;
+	int64_t rows = tall ? (g->m + tall - 1) / tall : 0, tiles = packed ? (g->m + GEMM512_ROWS - 1) / GEMM512_ROWS : 0;
 
-#pragma omp parallel for schedule(static) num_threads(d->threads) if (g->m * g->n * g->k > 1 << 15)
-	for (int64_t i = 0; i < rows * wide; i++) {
+#pragma omp parallel num_threads(d->threads) if (g->m * g->n * g->k > 1 << 15)
+	{
+#pragma omp for schedule(static)
+		for (int64_t i = 0; i < tiles; i++)
+			gemm512_pack(g, packed, i);
+#pragma omp for schedule(static)
+		for (int64_t i = 0; i < rows * wide; i++)
+			piece512(g, packed, i / wide * tall, tall, i % wide * unit, unit);
+	}
+}
+
+/* A is packed where enough columns share it, as many rows at a time as the work space is meant to hold. Where K runs along its
+ * rows it can also be read in place at little cost, and B is packed but once. */
+static void
+sgemm512(struct dev *d, const struct gemm512 *g)
+{
+	enum { SPACE = 1 << 20, FEW = 96, MANY = 1024 };	/* numbers; columns */
+	int64_t step = SPACE / g->k / GEMM512_ROWS * GEMM512_ROWS;
+	float *packed;
+
+	if (g->m < GEMM512_ROWS || (g->a_col == 1 ? g->n < MANY || g->m * g->k > SPACE : g->n < FEW)) {
+		pieces512(d, g, NULL);
+		return;
+	}
+	if (step < GEMM512_ROWS)
+		step = GEMM512_ROWS;
+	if (step > g->m)
+		step = (g->m + GEMM512_ROWS - 1) / GEMM512_ROWS * GEMM512_ROWS;
+	packed = cpu_scratch(d, (size_t)(step * g->k) * sizeof *packed);
+	for (int64_t i = 0; packed && i < g->m; i += step) {
 		struct gemm512 p = *g;
-		int64_t top = i / wide * tall, left = i % wide * unit;
-		p.m = g->m - top < tall ? g->m - top : tall;
-		p.n = g->n - left < unit ? g->n - left : unit;
-		p.a += top * g->a_row;
-		p.b = g->b_bf16 ? (const void *)((const uint16_t *)g->b + left * g->b_col)
-		                : (const void *)((const float *)g->b + left * g->b_col);
-		p.c += top * g->c_row + left;
-		gemm512_run(&p);
+		p.m = g->m - i < step ? g->m - i : step;
+		p.a += i * g->a_row;
+		p.c += i * g->c_row;
+		pieces512(d, &p, packed);
 	}
 }
 
@@ -80,7 +121,7 @@ cpu_sgemm(struct dev *d, bool ta, bool tb, int64_t m, int64_t n, int64_t k, floa
 {
 	if (k > 0 && gemm512_here()) {
 		struct gemm512 g = product(ta, tb, m, n, k, alpha, a, lda, b, false, ldb, beta, c, ldc);
-		pieces512(d, &g);
+		sgemm512(d, &g);
 	} else {
 		pieces_blas(d, ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
 	}
@@ -108,7 +149,7 @@ cpu_gemm(struct dev *d, struct tensor c, struct tensor a, struct tensor b, bool 
 	if (k > 0 && gemm512_here()) {
 		struct gemm512 g = product(ta, tb, m, n, k, alpha, a.data, ta ? m : k, b.data, b.dtype == BF16, tb ? k : n,
 		                           beta, c.data, n);
-		pieces512(d, &g);
+		sgemm512(d, &g);
 		return;
 	}
 	if (b.dtype == BF16) {
