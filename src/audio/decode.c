@@ -327,3 +327,11 @@ audio_decoders(bool *ffmpeg)
 		snprintf(text, sizeof text, "%s, no FFmpeg", sndfile_version());
 	return text;
 }
+
+const char *
+audio_decoder_of(const char *codec)
+{
+	if (sndfile_has(codec))
+		return "libsndfile";
+	return ffmpeg_has(codec) ? "FFmpeg" : NULL;
+}

@@ -57,4 +57,8 @@ enum status audio_probe(const char *path, struct clip *out) ACE_NODISCARD;
 /* The decoders at hand, for people: "libsndfile-1.2.0, FFmpeg (libavformat 59.27.100)" or "libsndfile-1.2.0, no FFmpeg".
  * Static. *ffmpeg, when not NULL: whether FFmpeg's formats can be decoded. */
 const char *audio_decoders(bool *ffmpeg);
+
+/* Who decodes a codec, by FFmpeg's name ("mp3", "flac", "vorbis", "opus", "aac", "alac", "wmav2" ...): "libsndfile",
+ * "FFmpeg", or NULL when nobody does here. */
+const char *audio_decoder_of(const char *codec);
 #endif

@@ -17,6 +17,13 @@ ffmpeg_version(void)
 	return "";
 }
 
+bool
+ffmpeg_has(const char *codec)
+{
+	(void)codec;
+	return false;
+}
+
 enum status
 ffmpeg_read(const char *path, struct sink *s)
 {
@@ -39,7 +46,7 @@ ffmpeg_read(const char *path, struct sink *s)
  * The version of the headers is asked for by name, so that declarations and code belong together. */
 #define UTIL(F)   F(av_log_set_callback) F(av_strerror) F(av_frame_alloc) F(av_frame_free) F(av_frame_unref) \
 	F(av_dict_set) F(av_dict_free) F(av_get_bytes_per_sample) F(av_sample_fmt_is_planar)
-#define CODEC(F)  F(avcodec_find_decoder) F(avcodec_alloc_context3) F(avcodec_free_context) F(avcodec_open2) \
+#define CODEC(F)  F(avcodec_find_decoder) F(avcodec_find_decoder_by_name) F(avcodec_alloc_context3) F(avcodec_free_context) F(avcodec_open2) \
 	F(avcodec_parameters_to_context) F(avcodec_send_packet) F(avcodec_receive_frame) F(avcodec_get_name) \
 	F(av_packet_alloc) F(av_packet_free) F(av_packet_unref)
 #define FORMAT(F) F(avformat_open_input) F(avformat_close_input) F(avformat_find_stream_info) F(av_read_frame) \
@@ -109,6 +116,12 @@ ffmpeg_version(void)
 	v = av.avformat_version();
 	snprintf(text, sizeof text, "libavformat %u.%u.%u", v >> 16, v >> 8 & 255, v & 255);
 	return text;
+}
+
+bool
+ffmpeg_has(const char *codec)
+{
+	return ffmpeg_load() && av.avcodec_find_decoder_by_name(codec) != NULL;
 }
 
 struct reading {

@@ -33,4 +33,8 @@ bool ffmpeg_load(void);
 /* Versions; static. */
 const char *ffmpeg_version(void);	/* "" when there is none */
 const char *sndfile_version(void);
+
+/* Whether they decode a codec, by FFmpeg's name. */
+bool ffmpeg_has(const char *codec);
+bool sndfile_has(const char *codec);
 #endif

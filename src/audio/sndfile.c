@@ -4,6 +4,7 @@
 #include <sndfile.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* MPEG came with libsndfile 1.1; an older header lacks the names, and FFmpeg reads mp3 then. */
 enum { MAJOR_MPEG = 0x230000, MPEG_LAYER_1 = 0x80, MPEG_LAYER_2 = 0x81, MPEG_LAYER_3 = 0x82 };
@@ -48,6 +49,32 @@ const char *
 sndfile_version(void)
 {
 	return sf_version_string();
+}
+
+bool
+sndfile_has(const char *codec)
+{
+	static const struct { const char *codec; int major, subtype; } known[] = {
+		{ "pcm_s16le", 0, SF_FORMAT_PCM_16 }, { "flac", SF_FORMAT_FLAC, 0 }, { "vorbis", 0, SF_FORMAT_VORBIS },
+		{ "opus", 0, SF_FORMAT_OPUS }, { "mp3", 0, MPEG_LAYER_3 },
+	};
+	SF_FORMAT_INFO f;
+	int n = 0;
+
+	for (size_t c = 0; c < sizeof known / sizeof *known; c++) {
+		int major = known[c].major;
+		if (strcmp(known[c].codec, codec) != 0)
+			continue;
+		sf_command(NULL, major ? SFC_GET_FORMAT_MAJOR_COUNT : SFC_GET_FORMAT_SUBTYPE_COUNT, &n, sizeof n);
+		for (f.format = 0; f.format < n; f.format++) {
+			int i = f.format;
+			sf_command(NULL, major ? SFC_GET_FORMAT_MAJOR : SFC_GET_FORMAT_SUBTYPE, &f, sizeof f);
+			if (f.format == (major ? major : known[c].subtype))
+				return true;
+			f.format = i;
+		}
+	}
+	return false;
 }
 
 enum status
