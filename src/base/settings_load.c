@@ -382,8 +382,12 @@ apply_run_folder(struct settings *s)
 {
 	const struct origin from = { FROM_COMMAND, NULL };
 	const char *word = s->n_words > 0 ? s->word[0] : NULL;
-	bool one = word && strncmp(s->dir, word, strlen(word)) != 0;	/* a checkpoint was named */
+	size_t n = word ? strlen(word) : 0;
+	bool one;			/* a checkpoint was named, not the run */
 
+	while (n > 1 && word[n - 1] == '/')
+		n--;
+	one = word && (strlen(s->dir) != n || memcmp(s->dir, word, n) != 0);
 	ACE_TRY(settings_assign(s, option_find("output_dir", NULL), false, s->dir, &from));
 	if (settings_source(s, "resume_from_checkpoint") == FROM_COMMAND)
 		return ACE_OK;
