@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/hub.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -124,17 +125,8 @@ temporary(struct findings *f)
 static void
 hub(struct findings *f)
 {
-	const char *cache = getenv("HF_HUB_CACHE"), *home = getenv("HF_HOME"), *xdg = getenv("XDG_CACHE_HOME"), *user = getenv("HOME");
-	char *path;
+	char *path = hub_cache();
 
-	if (cache && *cache)
-		path = strdup(cache);
-	else if (home && *home)
-		path = file_path("%s/hub", home);
-	else if (xdg && *xdg)
-		path = file_path("%s/huggingface/hub", xdg);
-	else
-		path = file_path("%s/.cache/huggingface/hub", user ? user : "");
 	if (path)
 		doctor_add(f, FINDING_OK, "hub cache", "%s%s", path, file_is_dir(path) ? "" : " (none yet)");
 	free(path);

@@ -178,6 +178,7 @@ help_completion(FILE *out)
 	      "\tlocal program=${COMP_WORDS[0]##*/} word=${COMP_LINE:0:COMP_POINT} dashes= key value names\n"
 	      "\tword=${word##* }\n"
 	      "\tcase $word in --*) dashes=-- ;; esac\n"
+	      "\tcase $word in *=*) ;; --*) word=--$(printf %s \"${word#--}\" | tr - _) ;; esac\n"
 	      "\tCOMPREPLY=()\n"
 	      "\tcase $word in\n"
 	      "\t*=*)\n"
