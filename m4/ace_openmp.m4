@@ -4,6 +4,5 @@ AC_DEFUN([ACE_OPENMP], [
 AC_OPENMP
 # the kernels' parallel loops are all that reads their device: without them gcc and clang warn
 AS_IF([test "x$OPENMP_CFLAGS" = x], [ACE_CFLAGS="$ACE_CFLAGS -Wno-unknown-pragmas -Wno-unused-parameter"])
-ace_summary="$ace_summary
-  openmp: ${OPENMP_CFLAGS:-no} (threads of the cpu device)"
+ACE_SUMMARY_LINE([openmp], [${OPENMP_CFLAGS:-no}], [threads of the cpu device])
 ])

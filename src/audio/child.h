@@ -8,7 +8,8 @@
 
 #include "audio/reader.h"
 
-/* decode_into(path, s) in a child. A child that dies: ACE_EDATA, AUDIO_DECODE_FAILED. */
+/* decode_into(path, s) in a child. A child that dies: ACE_EDATA, AUDIO_DECODE_FAILED. One that sleeps for 15 s and says
+ * nothing (fork while another thread held a library's lock) is ended, and another goes on from where it was; the third decides. */
 enum status child_decode(const char *path, struct sink *s) ACE_NODISCARD;
 
 /* Decode with the two libraries in this process (decode.c). */

@@ -329,6 +329,12 @@ audio_decoders(bool *ffmpeg)
 }
 
 const char *
+audio_ffmpeg_version(void)
+{
+	return ffmpeg_util_version();
+}
+
+const char *
 audio_decoder_of(const char *codec)
 {
 	if (sndfile_has(codec))

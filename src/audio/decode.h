@@ -58,6 +58,9 @@ enum status audio_probe(const char *path, struct clip *out) ACE_NODISCARD;
  * Static. *ffmpeg, when not NULL: whether FFmpeg's formats can be decoded. */
 const char *audio_decoders(bool *ffmpeg);
 
+/* The version of FFmpeg's libavutil, "57.28.100", "" when there is none: quickly, without loading the decoders. Static. */
+const char *audio_ffmpeg_version(void);
+
 /* Who decodes a codec, by FFmpeg's name ("mp3", "flac", "vorbis", "opus", "aac", "alac", "wmav2" ...): "libsndfile",
  * "FFmpeg", or NULL when nobody does here. */
 const char *audio_decoder_of(const char *codec);

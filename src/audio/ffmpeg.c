@@ -17,6 +17,12 @@ ffmpeg_version(void)
 	return "";
 }
 
+const char *
+ffmpeg_util_version(void)
+{
+	return "";
+}
+
 bool
 ffmpeg_has(const char *codec)
 {
@@ -115,6 +121,23 @@ ffmpeg_version(void)
 		return "";
 	v = av.avformat_version();
 	snprintf(text, sizeof text, "libavformat %u.%u.%u", v >> 16, v >> 8 & 255, v & 255);
+	return text;
+}
+
+const char *
+ffmpeg_util_version(void)
+{
+	void *lib = dlopen("libavutil.so." AV_STRINGIFY(LIBAVUTIL_VERSION_MAJOR), RTLD_LAZY | RTLD_LOCAL);
+	static char text[40];
+	unsigned (*version)(void);
+
+	text[0] = 0;
+	if (!lib)
+		return text;
+	*(void **)&version = dlsym(lib, "avutil_version");
+	if (version)
+		snprintf(text, sizeof text, "%u.%u.%u", version() >> 16, version() >> 8 & 255, version() & 255);
+	dlclose(lib);
 	return text;
 }
 

@@ -5,14 +5,40 @@
 
 #include <math.h>
 #include <sndfile.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 enum { BLOCK = 4096 };		/* samples of all channels */
 
+/* MP3 by its numbers: headers before libsndfile 1.1 do not name it, and such a library says no. */
+static const struct {
+	int format;
+	bool whole;		/* 16 bit numbers */
+	const char *ending;
+} kinds[] = {
+	[AUDIO_PCM16] = { SF_FORMAT_WAV | SF_FORMAT_PCM_16, true, "wav" },
+	[AUDIO_FLOAT] = { SF_FORMAT_WAV | SF_FORMAT_FLOAT, false, "wav" },
+	[AUDIO_FLAC] = { SF_FORMAT_FLAC | SF_FORMAT_PCM_16, true, "flac" },
+	[AUDIO_OGG] = { SF_FORMAT_OGG | SF_FORMAT_VORBIS, false, "ogg" },
+	[AUDIO_MP3] = { 0x230000 | 0x0082, false, "mp3" },
+};
+
+bool
+audio_can_write(enum audio_format format)
+{
+	SF_INFO info = { .samplerate = 44100, .channels = 2, .format = kinds[format].format };
+
+	return sf_format_check(&info) != 0;
+}
+
+const char *
+audio_ending(enum audio_format format)
+{
+	return kinds[format].ending;
+}
+
 static bool
-write_block(SNDFILE *f, const float *data, int channels, int64_t n, int64_t at, int64_t count, enum audio_format format)
+write_block(SNDFILE *f, const float *data, int channels, int64_t n, int64_t at, int64_t count, bool whole)
 {
 	float x[BLOCK];
 	short s[BLOCK];
@@ -24,14 +50,13 @@ write_block(SNDFILE *f, const float *data, int channels, int64_t n, int64_t at, 
 			x[i * channels + c] = v;
 			s[i * channels + c] = (short)(w == w ? w : 0.f);
 		}
-	return (format == AUDIO_FLOAT ? sf_writef_float(f, x, count) : sf_writef_short(f, s, count)) == count;
+	return (whole ? sf_writef_short(f, s, count) : sf_writef_float(f, x, count)) == count;
 }
 
 enum status
 audio_write(const char *path, const float *data, int channels, int64_t n, int rate, enum audio_format format)
 {
-	SF_INFO info = { .samplerate = rate, .channels = channels,
-		         .format = SF_FORMAT_WAV | (format == AUDIO_FLOAT ? SF_FORMAT_FLOAT : SF_FORMAT_PCM_16) };
+	SF_INFO info = { .samplerate = rate, .channels = channels, .format = kinds[format].format };
 	char *part;
 	enum status st = ACE_OK;
 	SNDFILE *f;
@@ -47,7 +72,7 @@ audio_write(const char *path, const float *data, int channels, int64_t n, int ra
 	}
 	for (int64_t at = 0; at < n && st == ACE_OK; at += BLOCK / channels) {
 		int64_t count = n - at < BLOCK / channels ? n - at : BLOCK / channels;
-		if (!write_block(f, data, channels, n, at, count, format))
+		if (!write_block(f, data, channels, n, at, count, kinds[format].whole))
 			st = ace_fail(ACE_EIO, "%s: cannot be written: %s", path, sf_strerror(f));
 	}
 	if (sf_close(f) && st == ACE_OK)

@@ -89,9 +89,9 @@ json_parse(const char *text, size_t size, const char *name, cJSON **root)
 			line += *p == '\n';
 		return ace_fail(ACE_EDATA, "%s: not valid JSON near line %ld", name, line);
 	}
-	while (end < text + size && strchr(" \t\r\n", *end) && *end)
+	while (end < text + size && *end && strchr(" \t\r\n", *end))
 		end++;
-	if (end < text + size && *end) {
+	if (end < text + size) {
 		cJSON_Delete(v);
 		return ace_fail(ACE_EDATA, "%s: more text behind the JSON value", name);
 	}

@@ -20,6 +20,8 @@ static struct {
 	double interval, last;
 	int log;
 	bool bar_on_screen, color;
+	int rank;
+	char who[96];			/* "[rank 3 n07] "; "" for rank 0 */
 	char bar[512];
 	pthread_mutex_t lock;
 } out = { .name = "ace", .level = MSG_INFO, .progress = PROGRESS_AUTO, .interval = 10.0, .log = -1,
@@ -53,6 +55,15 @@ msg_log_to(const char *path)
 }
 
 void
+msg_ranks(int rank, const char *host)
+{
+	out.rank = rank;
+	*out.who = 0;
+	if (rank > 0)
+		snprintf(out.who, sizeof out.who, "[rank %d %s] ", rank, host);
+}
+
+void
 msg_color(bool on)
 {
 	out.color = on;
@@ -78,6 +89,19 @@ put(int fd, const char *text, size_t n)
 	}
 }
 
+/* Text that may hold names out of files: nothing in it moves the cursor or colours the screen. */
+static void
+tame(char *text, int n)
+{
+	for (int i = 0; i < n; i++) {
+		unsigned char c = (unsigned char)text[i], d = i + 1 < n ? (unsigned char)text[i + 1] : 0;
+		if ((c < 0x20 && c != '\n' && c != '\t') || c == 0x7f)
+			text[i] = '?';
+		else if (c == 0xc2 && d >= 0x80 && d < 0xa0)	/* U+0080 ... U+009F */
+			text[i] = text[i + 1] = '?';
+	}
+}
+
 static void ACE_PRINTF(2, 0)
 line(const char *prefix, const char *fmt, va_list ap)
 {
@@ -85,7 +109,7 @@ line(const char *prefix, const char *fmt, va_list ap)
 	int at = 0, n, head;
 
 	if (prefix)
-		at = snprintf(text, sizeof text, "%s: %s", out.name, prefix);
+		at = snprintf(text, sizeof text, "%s: %s%s", out.name, out.who, prefix);
 	head = at;
 	n = vsnprintf(text + at, sizeof text - 2 - (size_t)at, fmt, ap);
 	if (n < 0)
@@ -93,6 +117,7 @@ line(const char *prefix, const char *fmt, va_list ap)
 	at += n;
 	if (at > (int)sizeof text - 2)
 		at = (int)sizeof text - 2;
+	tame(text + head, at - head);
 	text[at++] = '\n';
 	pthread_mutex_lock(&out.lock);
 	if (out.bar_on_screen)
@@ -116,7 +141,7 @@ line(const char *prefix, const char *fmt, va_list ap)
 	void fn(const char *fmt, ...)           \
 	{                                       \
 		va_list ap;                     \
-		if (out.level < (min))          \
+		if (out.level < (min) || (out.rank > 0 && (min) > MSG_WARN)) \
 			return;                 \
 		va_start(ap, fmt);              \
 		line(prefix, fmt, ap);          \
@@ -175,7 +200,7 @@ msg_progress(const char *label, int64_t done, int64_t total, const char *fmt, ..
 	char rest[400];
 	va_list ap;
 
-	if (out.progress == PROGRESS_NONE || out.level < MSG_INFO)
+	if (out.progress == PROGRESS_NONE || out.level < MSG_INFO || out.rank > 0)
 		return;
 	if (now - out.last < gap && done < total)
 		return;
@@ -186,7 +211,8 @@ msg_progress(const char *label, int64_t done, int64_t total, const char *fmt, ..
 	if (out.progress == PROGRESS_BAR)
 		draw(label, done, total, rest);
 	else
-		msg_info("%s %lld/%lld  %s", label, (long long)done, (long long)total, rest);
+		msg_info("%s%s%lld/%lld  %s", label, label[strlen(label) - 1] == '=' ? "" : " ", (long long)done,
+		         (long long)total, rest);
 }
 
 void

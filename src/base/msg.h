@@ -16,6 +16,10 @@ enum msg_progress { PROGRESS_AUTO, PROGRESS_BAR, PROGRESS_PLAIN, PROGRESS_NONE }
 void msg_setup(const char *name, enum msg_level level, enum msg_progress progress, double interval);
 enum status msg_log_to(const char *path) ACE_NODISCARD;
 
+/* Said once where many ranks run: rank 0 speaks as a program alone does, the others say only warnings and errors, with
+ * "[rank 3 n07] " in front. */
+void msg_ranks(int rank, const char *host);
+
 /* Whether what begins a warning or an error is coloured on the screen (never in the log); off until called. */
 void msg_color(bool on);
 
@@ -29,7 +33,7 @@ void msg_plain(const char *fmt, ...) ACE_PRINTF(1, 2);	/* behind an error: no pr
 
 /* Progress of a stage: label, done of total, and the rest of the line, which the caller words. On a
  * terminal a bar moves in place at most ten times a second; elsewhere a plain line at most every interval
- * seconds, and one at the end. */
+ * seconds, and one at the end. A label that ends in '=' stands close to the numbers. */
 void msg_progress(const char *label, int64_t done, int64_t total, const char *fmt, ...) ACE_PRINTF(4, 5);
 void msg_progress_end(void);
 

@@ -30,8 +30,9 @@ static const struct {
 static const char no_effect[] = "resolution seed_for_each_device fsdp_version push_checkpoints_to_hub "
 	"push_to_hub_background hub_model_id model_card_private model_card_safe_for_work model_card_note "
 	"publishing_config post_upload_script ema_foreach_disable dataloader_num_workers vae_batch_size "
-	"text_encoder_batch_size read_batch_size checkpointing_use_tempdir disable_tf32 "
-	"tracker_project_name tracker_run_name max_workers quantize_via";
+	"text_encoder_batch_size read_batch_size checkpointing_use_tempdir "
+	"tracker_project_name tracker_run_name max_workers quantize_via set_grads_to_none "
+	"fuse_optimizer attention_mechanism";
 
 static const char *const elsewhere[] = {
 #include "base/options/elsewhere.h"

@@ -2,6 +2,7 @@
 /* Who wins: the order in which command line, environment and files are read and applied (training.md section 15). */
 #include "base/settings_parts.h"
 
+#include "base/datadir.h"
 #include "base/file.h"
 #include "base/json.h"
 
@@ -210,23 +211,18 @@ read_env_files(struct settings *s, struct sources *in, const char *backend)
 	return ACE_OK;
 }
 
-/* datasets/NAME/config.json: beside the checkout, else where it was installed. */
+/* datasets/NAME/config.json. */
 static enum status
 read_example(struct settings *s, struct sources *in, const char *name)
 {
-	const char *data = getenv("ACE_DATADIR");
-	const char *const roots[] = { data ? data : ".", ".", ACE_PKGDATADIR };
 	struct given_list *l = &in->example;
+	char *file;
 
 	if (strchr(name, '/') || name[0] == '.')
 		return ace_fail(ACE_EUSAGE, "example=%s: wanted the name of a bundled preset", name);
-	for (int i = 0; i < 3 && !in->example_path; i++) {
-		char *path = file_path("%s/datasets/%s/config.json", roots[i], name);
-		if (path && file_exists(path))
-			in->example_path = path;
-		else
-			free(path);
-	}
+	file = file_path("%s/config.json", name);
+	in->example_path = file ? datadir_find(file) : NULL;
+	free(file);
 	if (!in->example_path)
 		return ace_fail(ACE_ENOINPUT, "example=%s: no such preset in ./datasets or %s/datasets", name, ACE_PKGDATADIR);
 	ACE_TRY(settings_read_json(s, l, in->example_path));

@@ -5,12 +5,14 @@
 
 #include "base/status.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct sha256 {
 	uint32_t h[8];
 	uint64_t n;
 	unsigned char block[64];
+	bool plain;			/* set after init: do without the processor's instruction */
 };
 
 void sha256_init(struct sha256 *s);

@@ -50,10 +50,22 @@ handle(int number, void (*to)(int))
 	sigaction(number, &a, NULL);
 }
 
+static bool listening;
+
+void
+stop_listen(void)
+{
+	handle(SIGUSR1, on_signal);
+	handle(SIGUSR2, on_signal);
+	listening = true;
+}
+
 void
 stop_setup(int grace)
 {
-	asked = save_asked = signal_number = 0;
+	if (!listening)			/* else what was asked for since stays */
+		asked = save_asked = signal_number = 0;
+	listening = false;
 	leave_at_once = grace <= 0;
 	grace_seconds = grace;
 	handle(SIGUSR1, on_signal);

@@ -8,6 +8,9 @@
 
 #include <stdbool.h>
 
+/* At the start of a program, before it can stop in good order: USR1 and USR2 are noted for stop_setup, and end nothing. */
+void stop_listen(void);
+
 /* Install the handlers; grace in seconds, 0: leave at once. */
 void stop_setup(int grace);
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* batch.h - batches of a training run, read from the stores (datasets.md sections 6, 7; training.md section 1.3)
  *
- * A batch is a function of (seed, epoch, number) and of what is in the stores, of nothing else: it may be asked for in any
- * order, from any rank, again and again. Epochs count from 0 here (start_epoch 1 is epoch 0), batches from 0. */
+ * A batch is a function of (seed, epoch, number) and of what is in the stores, of nothing else: it may be asked for
+ * in any order, from any rank, again and again. Epochs count from 0 here (start_epoch 1 is epoch 0), and so do
+ * batches. */
 #ifndef ACE_DATA_BATCH_H
 #define ACE_DATA_BATCH_H
 
@@ -12,6 +13,8 @@ enum mask_rule {
 	MASK_LENGTHS,			/* 1 on each clip's own frames, 0 on the batch's padding */
 	MASK_ALL,			/* 1 everywhere: padding is trained on as if it were music */
 };
+
+struct latents;
 
 struct data_options {
 	const struct dataset_list *list;	/* borrowed until data_close; eval entries are left out */
@@ -24,6 +27,9 @@ struct data_options {
 	int64_t lyric_vocab;		/* ids must be below; 0: not checked */
 	int64_t text_width;		/* wanted of the text store; 0: any */
 	bool override;			/* override_dataset_config */
+	/* The clips of an entry in the place of its latent store; *s stays NULL: there is a store. NULL: all have one. */
+	enum status (*clips)(void *me, const struct dataset *e, struct latents **s);
+	void *me;
 };
 
 struct batch {
@@ -36,7 +42,8 @@ struct batch {
 	float *speaker;			/* [B, speaker_width] */
 	int32_t *lyric_ids;		/* [B, Y], 0 behind the end */
 	float *lyric_mask;		/* [B, Y] */
-	uint64_t *sample_id;		/* [B] */
+	/* [B]; of a clip's first use in the epoch dataset_sample_id, of repeats other numbers */
+	uint64_t *sample_id;
 	int64_t *samples;		/* [B] 48 kHz samples of the clip as encoded */
 	const char **name;		/* [B] keys, borrowed from the data */
 	const char *dataset;		/* its id; borrowed */
@@ -48,27 +55,36 @@ struct batch {
 
 struct data;
 
-/* Open all stores of the list and check them. No clip at all: ACE_ENOINPUT, saying which program fills the store. A caption
- * that the text store lacks, a store of other settings: a failure that names it. */
+/* Open all stores of the list and check them. A data set without a clip: ACE_ENOINPUT, saying which program fills
+ * the store. A caption that the text store lacks: ACE_EDATA, naming clip and store. Stores of other settings or
+ * models (dataset_settings.h), of other shapes, a data set of which drop_incomplete leaves nothing: ACE_ECONFIG. */
 enum status data_open(struct data **d, const struct data_options *o) ACE_NODISCARD;
 void data_close(struct data *d);
+
+/* What the first store of latents, and of texts, says that it was made with (store/facts.h), and the store's path; borrowed. Stores
+ * of one run agree in what is the model's. */
+struct facts;
+const struct facts *data_latent_facts(const struct data *d, const char **store);
+const struct facts *data_text_facts(const struct data *d, const char **store);
 
 /* Clips that take part (in any epoch); seconds of audio of one pass over them. */
 int64_t data_clips(const struct data *d);
 double data_seconds(const struct data *d);
 int data_buckets(const struct data *d);		/* distinct (data set, duration) pairs */
 
-/* Batches of an epoch; -1 after a failure (memory; incomplete batches dropped until nothing was left). 0: no data set is
- * active in that epoch. */
-int64_t data_batches_per_epoch(struct data *d, int64_t epoch);
+/* Batches of an epoch, a function of the lists alone: any thread may ask. 0: no data set is active in that epoch. */
+int64_t data_batches_per_epoch(const struct data *d, int64_t epoch);
+
+/* The first epoch from that one on in which a data set is active; -1: none any more. */
+int64_t data_next_epoch(const struct data *d, int64_t epoch);
 
 /* Batch number 0 .. batches-1 of an epoch, into b, whose memory is used again when large enough (start from a zeroed
  * struct; batch_free at the end). Not from several threads at once. */
 enum status data_batch(struct data *d, int64_t epoch, int64_t number, struct batch *b) ACE_NODISCARD;
 void batch_free(struct batch *b);
 
-/* The largest B, T, S, Y that any batch of any epoch can have (each by itself), and the shapes [channels, rows, text_width]:
- * what memory must be planned for. Only the sizes of b are set. */
+/* The largest B, T, S, Y that any batch of any epoch can have (each by itself), and the shapes [channels, rows,
+ * text_width]: what memory must be planned for. Only the sizes of b are set. */
 void data_largest(const struct data *d, struct batch *b);
 
 /* Hidden states of the empty caption, [*rows, text_width]; borrowed. NULL when the store has none. */

@@ -17,7 +17,7 @@ enum { HEADER_MAX = 100 * 1000 * 1000 };
 static enum status
 map_file(struct st_file *f, const char *path)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);	/* a pipe would wait for its other end */
 	enum status st = ACE_OK;
 	struct stat s;
 
@@ -145,6 +145,15 @@ read_meta(struct st_file *f, const cJSON *m)
 	return ACE_OK;
 }
 
+static bool
+has_control(const char *name)
+{
+	for (; *name; name++)
+		if ((unsigned char)*name < 0x20 || *name == 0x7f)
+			return true;
+	return false;
+}
+
 static enum status
 read_header(struct st_file *f, const cJSON *root, size_t data_at)
 {
@@ -160,6 +169,8 @@ read_header(struct st_file *f, const cJSON *root, size_t data_at)
 			ACE_TRY(read_meta(f, v));
 			continue;
 		}
+		if (has_control(v->string))	/* it could not be named in a message of one line */
+			return ace_fail(ACE_EDATA, "%s: the name of tensor number %d holds a control character", f->path, f->n);
 		ACE_TRY(read_entry(f, v, data_at, &f->entry[f->n]));
 		char *name = strdup(v->string);
 		if (!name)
@@ -234,101 +245,4 @@ st_meta(const struct st_file *f, const char *key)
 		if (strcmp(f->meta[2 * i], key) == 0)
 			return f->meta[2 * i + 1];
 	return NULL;
-}
-
-static int
-by_size_then_name(const void *a, const void *b)
-{
-	const struct st_item *x = *(const struct st_item *const *)a, *y = *(const struct st_item *const *)b;
-	size_t sx = dtype_size(x->value.dtype), sy = dtype_size(y->value.dtype);
-
-	return sx != sy ? (sx > sy ? -1 : 1) : strcmp(x->name, y->name);
-}
-
-static enum status
-make_header(const char *path, const struct st_item *const *order, int n, const char *const *meta, int n_meta, char **text)
-{
-	cJSON *root = cJSON_CreateObject(), *m;
-	int64_t at = 0;
-	bool ok = root != NULL;
-
-	if (n_meta > 0) {
-		m = cJSON_AddObjectToObject(root, "__metadata__");
-		for (int i = 0; i < n_meta; i++)
-			ok = ok && cJSON_AddStringToObject(m, meta[2 * i], meta[2 * i + 1]);
-	}
-	for (int i = 0; i < n; i++) {
-		struct tensor x = order[i]->value;
-		int64_t to = at + (int64_t)tensor_bytes(x);
-		cJSON *e = cJSON_AddObjectToObject(root, order[i]->name), *a;
-		ok = ok && e && cJSON_AddStringToObject(e, "dtype", dtype_name(x.dtype));
-		a = cJSON_AddArrayToObject(e, "shape");
-		for (int j = 0; j < x.rank; j++)
-			ok = ok && cJSON_AddItemToArray(a, cJSON_CreateNumber((double)x.dim[j]));
-		a = cJSON_AddArrayToObject(e, "data_offsets");
-		ok = ok && cJSON_AddItemToArray(a, cJSON_CreateNumber((double)at)) &&
-		     cJSON_AddItemToArray(a, cJSON_CreateNumber((double)to));
-		at = to;
-	}
-	*text = ok ? cJSON_PrintUnformatted(root) : NULL;
-	cJSON_Delete(root);
-	return *text ? ACE_OK : ace_fail(ACE_ENOMEM, "%s: no memory for the header", path);
-}
-
-static enum status
-write_all(FILE *f, const char *path, const char *header, const struct st_item *const *order, int n)
-{
-	size_t len = strlen(header), padded = (len + 7) / 8 * 8;
-	unsigned char size[8];
-	bool ok;
-
-	for (int i = 0; i < 8; i++)
-		size[i] = (unsigned char)((uint64_t)padded >> 8 * i);
-	ok = fwrite(size, 1, 8, f) == 8 && fwrite(header, 1, len, f) == len;
-	for (; ok && len < padded; len++)
-		ok = fputc(' ', f) != EOF;
-	for (int i = 0; ok && i < n; i++) {
-		size_t bytes = tensor_bytes(order[i]->value);
-		ok = fwrite(order[i]->value.data, 1, bytes, f) == bytes;
-	}
-	if (!ok || fflush(f) != 0 || fsync(fileno(f)) != 0)
-		return ace_fail(ACE_EIO, "%s: cannot write: %s", path, strerror(errno));
-	return ACE_OK;
-}
-
-enum status
-st_write(const char *path, const struct st_item *item, int n, const char *const *meta, int n_meta)
-{
-	const struct st_item **order = malloc(((size_t)n + 1) * sizeof *order);
-	char *part = file_path("%s.part", path), *header = NULL;
-	enum status st;
-	FILE *f;
-
-	if (!order || !part) {
-		free(order);
-		free(part);
-		return ace_fail(ACE_ENOMEM, "%s: no memory", path);
-	}
-	for (int i = 0; i < n; i++)
-		order[i] = &item[i];
-	qsort(order, (size_t)n, sizeof *order, by_size_then_name);
-	st = make_header(path, order, n, meta, n_meta, &header);
-	if (st == ACE_OK) {
-		f = fopen(part, "wbe");
-		if (!f) {
-			st = ace_fail(ACE_ECREATE, "%s: cannot create: %s", path, strerror(errno));
-		} else {
-			st = write_all(f, path, header, order, n);
-			if (fclose(f) != 0 && st == ACE_OK)
-				st = ace_fail(ACE_EIO, "%s: cannot close: %s", path, strerror(errno));
-			if (st == ACE_OK)
-				st = file_rename(part, path);
-			if (st != ACE_OK)
-				unlink(part);
-		}
-	}
-	cJSON_free(header);
-	free(order);
-	free(part);
-	return st;
 }

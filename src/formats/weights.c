@@ -5,8 +5,17 @@
 #include "base/json.h"
 #include "base/sha256.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum {
+	POPULATE_READ = 22,		/* Linux 5.14; madvise says EINVAL where it is not known */
+	HASH_PART = 1 << 24,
+	AROUND = 1 << 16,		/* bytes that one page fault may map on either side */
+};
 
 static enum status
 add_file(struct weights *w, const char *path)
@@ -27,25 +36,37 @@ plain_name(const char *s)
 	return s[0] && s[0] != '.' && !strchr(s, '/');
 }
 
+/* The shard of that name, opened when it is not yet: its number. */
 static enum status
-add_shard(struct weights *w, const char *dir, const char *index, const char *name)
+find_shard(struct weights *w, const char *dir, const char *index, const char *name, int *i)
 {
 	char *path;
-	enum status st;
+	enum status st = ACE_OK;
 
 	if (!plain_name(name))
 		return ace_fail(ACE_EDATA, "%s: shard \"%s\" is not a plain file name", index, name);
 	path = file_path("%s/%s", dir, name);
 	if (!path)
 		return ace_fail(ACE_ENOMEM, "%s: no memory", index);
-	st = ACE_OK;
-	for (int i = 0; i < w->n; i++)
-		if (strcmp(w->file[i].path, path) == 0)
-			goto done;
-	st = add_file(w, path);
-done:
+	for (*i = 0; *i < w->n && strcmp(w->file[*i].path, path) != 0;)
+		++*i;
+	if (*i == w->n)
+		st = add_file(w, path);
 	free(path);
 	return st;
+}
+
+/* A tensor stands in one shard only: else what is found would depend on the order of the index. */
+static enum status
+check_shards(const struct weights *w, const char *index)
+{
+	for (int i = 1; i < w->n; i++)
+		for (int k = 0; k < w->file[i].n; k++)
+			for (int j = 0; j < i; j++)
+				if (st_find(&w->file[j], w->file[i].entry[k].name))
+					return ace_fail(ACE_EDATA, "%s: tensor %s is in %s and in %s", index,
+							w->file[i].entry[k].name, w->file[j].path, w->file[i].path);
+	return ACE_OK;
 }
 
 static enum status
@@ -54,6 +75,7 @@ open_index(struct weights *w, const char *dir, const char *index)
 	const cJSON *map, *v;
 	enum status st = ACE_OK;
 	cJSON *root;
+	int i = 0;
 
 	ACE_TRY(json_read(index, 64u << 20, &root));
 	map = cJSON_GetObjectItemCaseSensitive(root, "weight_map");
@@ -63,12 +85,12 @@ open_index(struct weights *w, const char *dir, const char *index)
 		if (st == ACE_OK && !cJSON_IsString(v))
 			st = ace_fail(ACE_EDATA, "%s: weight_map of %s is not a file name", index, v->string);
 		if (st == ACE_OK)
-			st = add_shard(w, dir, index, v->valuestring);
-		if (st == ACE_OK && !weights_find(w, v->string))
+			st = find_shard(w, dir, index, v->valuestring, &i);
+		if (st == ACE_OK && !st_find(&w->file[i], v->string))
 			st = ace_fail(ACE_EDATA, "%s: tensor %s is not in %s", index, v->string, v->valuestring);
 	}
 	cJSON_Delete(root);
-	return st;
+	return st == ACE_OK ? check_shards(w, index) : st;
 }
 
 enum status
@@ -125,23 +147,148 @@ weights_find(const struct weights *w, const char *name)
 	return e;
 }
 
+/* advice for the pages of the mapping that hold size bytes at p, and margin bytes around them. false: p is in no mapping, or the
+ * advice is not known. */
+static bool
+advise(const struct weights *w, const char *p, size_t size, size_t margin, int advice)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+
+	for (int i = 0; p && i < w->n; i++) {
+		const char *map = w->file[i].map, *end = map + w->file[i].size;
+		uintptr_t from, to;
+		if (p < map || p >= end)
+			continue;
+		from = (uintptr_t)((size_t)(p - map) > margin ? p - margin : map) / page * page;
+		to = (uintptr_t)((size_t)(end - p) > size + margin ? p + size + margin : end);
+		return madvise((void *)from, to - from, advice) == 0;
+	}
+	return false;
+}
+
+void
+weights_read_ahead(const struct weights *w, struct tensor x)
+{
+	const char *p = x.data;
+	size_t size = tensor_bytes(x);
+
+	for (int i = 0; p && i < w->n; i++) {
+		const char *map = w->file[i].map;
+		volatile char sum = 0;
+		if (p < map || p >= map + w->file[i].size || advise(w, p, size, 0, POPULATE_READ))
+			continue;
+		for (size_t k = 0; k < size; k += 4096)
+			sum = (char)(sum + p[k]);
+	}
+}
+
+void
+weights_let_go(const struct weights *w, struct tensor x)
+{
+	(void)advise(w, x.data, tensor_bytes(x), AROUND, MADV_DONTNEED);
+}
+
+bool
+weights_is_copy(const struct weights *w, struct tensor x)
+{
+	for (int i = 0; i < w->n_owned; i++)
+		if (x.data && w->owned[i] == x.data)
+			return true;
+	return false;
+}
+
+void
+weights_give_back(struct weights *w, struct tensor x)
+{
+	if (w->dry && !x.data) {
+		w->copied -= tensor_bytes(x);
+		return;
+	}
+	for (int i = w->n_owned - 1; i >= 0; i--)
+		if (w->owned[i] == x.data) {
+			free(x.data);
+			w->owned[i] = w->owned[--w->n_owned];
+			w->copied -= tensor_bytes(x);
+			return;
+		}
+	w->mapped -= tensor_bytes(x);
+	weights_let_go(w, x);
+}
+
+static int
+by_address(const void *a, const void *b)
+{
+	const char *x = ((const struct tensor *)a)->data, *y = ((const struct tensor *)b)->data;
+
+	return (x > y) - (x < y);
+}
+
+size_t
+weights_resident(const struct weights *w, struct tensor *x, int n)
+{
+	size_t sum = 0;
+
+	qsort(x, (size_t)n, sizeof *x, by_address);
+	for (int i = 0; i < w->n; i++) {
+		const char *map = w->file[i].map;
+		size_t size = w->file[i].size, done = 0;
+		for (int k = 0; k < n; k++) {
+			const char *p = x[k].data;
+			size_t from, to;
+			if (!p || p < map || p >= map + size)
+				continue;
+			from = (size_t)(p - map) / AROUND * AROUND;
+			to = ((size_t)(p - map) + tensor_bytes(x[k]) + AROUND - 1) / AROUND * AROUND;
+			to = to < size ? to : size;
+			from = from > done ? from : done;
+			if (to > from)
+				sum += to - from;
+			done = to > done ? to : done;
+		}
+	}
+	return sum;
+}
+
+/* Whether no number of x became infinite in y, of type F16. */
+static bool
+holds(struct tensor y, struct tensor x)
+{
+	int64_t n = tensor_count(y);
+	float v;
+
+	for (int64_t i = 0; i < n; i++)
+		if ((((const uint16_t *)y.data)[i] & 0x7fff) == 0x7c00 &&
+		    dtype_convert(&v, F32, (const char *)x.data + (size_t)i * dtype_size(x.dtype), x.dtype, 1) && isfinite(v))
+			return false;
+	return true;
+}
+
 static enum status
 converted(struct weights *w, const char *name, enum dtype dtype, struct tensor *x)
 {
-	void **more = realloc(w->owned, ((size_t)w->n_owned + 1) * sizeof *more);
-	struct tensor y = *x;
-	size_t bytes;
+	struct tensor y = tensor_make(NULL, dtype, x->rank, x->dim);
+	size_t bytes = tensor_bytes(y);
+	void **more;
 
-	y.dtype = dtype;
-	bytes = tensor_bytes(y);
+	if (!dtype_convert(NULL, dtype, NULL, x->dtype, 0))
+		return ace_fail(ACE_EDATA, "%s: tensor %s is %s, wanted a floating point type", w->path, name, dtype_name(x->dtype));
+	w->copied += bytes;
+	if (w->dry) {
+		*x = y;
+		return ACE_OK;
+	}
+	more = realloc(w->owned, ((size_t)w->n_owned + 1) * sizeof *more);
 	if (more)
 		w->owned = more;
 	y.data = more ? aligned_alloc(64, (bytes + 63) / 64 * 64 + 64) : NULL;
 	if (!y.data)
 		return ace_fail(ACE_ENOMEM, "%s: no memory for tensor %s (%zu bytes)", w->path, name, bytes);
 	w->owned[w->n_owned++] = y.data;
-	if (!dtype_convert(y.data, dtype, x->data, x->dtype, tensor_count(*x)))
-		return ace_fail(ACE_EDATA, "%s: tensor %s is %s, wanted a floating point type", w->path, name, dtype_name(x->dtype));
+	dtype_convert(y.data, dtype, x->data, x->dtype, tensor_count(*x));
+	if (dtype == F16 && !holds(y, *x))
+		return ace_fail(ACE_EDATA, "%s: tensor %s has values beyond what fp16 holds (65504); wanted bf16 or fp32", w->path, name);
+	/* the original has been read and need not stay, nor what the kernel has mapped around it unasked */
+	weights_let_go(w, *x);
 	*x = y;
 	return ACE_OK;
 }
@@ -161,7 +308,10 @@ weights_get(struct weights *w, const char *name, enum dtype dtype, int rank, con
 			return ace_fail(ACE_EDATA, "%s: tensor %s has shape %s, wanted %s", w->path, name,
 			                tensor_shape_text(*x, found, sizeof found), tensor_shape_text(want, wanted, sizeof wanted));
 	}
-	return x->dtype == dtype ? ACE_OK : converted(w, name, dtype, x);
+	if (x->dtype != dtype)
+		return converted(w, name, dtype, x);
+	w->mapped += tensor_bytes(*x);
+	return ACE_OK;
 }
 
 static int
@@ -193,7 +343,13 @@ weights_hash(const struct weights *w, char hex[65])
 		sha256_add(&s, all[i]->name, strlen(all[i]->name) + 1);
 		sha256_add(&s, line, strlen(line));
 		sha256_add(&s, dtype_name(all[i]->value.dtype), strlen(dtype_name(all[i]->value.dtype)));
-		sha256_add(&s, all[i]->value.data, tensor_bytes(all[i]->value));
+		const char *data = all[i]->value.data;
+		size_t bytes = tensor_bytes(all[i]->value), part;
+		for (size_t from = 0; from < bytes; from += part) {
+			part = bytes - from < HASH_PART ? bytes - from : HASH_PART;
+			sha256_add(&s, data + from, part);
+			(void)advise(w, data + from, part, AROUND, MADV_DONTNEED);	/* it counts as this process's memory */
+		}
 	}
 	sha256_hex(&s, hex);
 	free(all);

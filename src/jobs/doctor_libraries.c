@@ -2,6 +2,8 @@
 #include "jobs/doctor.h"
 
 #include "audio/decode.h"
+#include "formats/arrow.h"
+#include "formats/tar.h"
 #include "jobs/versions.h"
 
 #include <hdf5.h>
@@ -57,6 +59,21 @@ codecs(struct findings *f)
 		snprintf(advice, 240, "no decoder for %s; such songs are passed over by name; install FFmpeg's libraries", lack);
 }
 
+/* What reads Hugging Face data sets; loaded when it is needed. */
+static void
+data_sets(struct findings *f)
+{
+	bool arrow = arrow_load() == ACE_OK, tar = tar_load();
+	char *advice = doctor_add(f, arrow && tar ? FINDING_OK : FINDING_WARN, "data sets", "%s%s, %s",
+	                          arrow ? "Parquet and Arrow files by Arrow " : "no Parquet and Arrow files", arrow_version(),
+	                          tar ? "tar shards by libarchive" : "no tar shards");
+
+	if (!arrow)
+		snprintf(advice, 240, "%.230s", ace_message());
+	else if (!tar)
+		snprintf(advice, 240, "install libarchive and its headers, configure and build again");
+}
+
 void
 doctor_libraries(struct findings *f)
 {
@@ -66,4 +83,5 @@ doctor_libraries(struct findings *f)
 	for (int i = 0; i < n; i++)
 		library(f, &v[i]);
 	codecs(f);
+	data_sets(f);
 }

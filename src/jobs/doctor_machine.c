@@ -2,6 +2,7 @@
 #include "jobs/doctor.h"
 
 #include "base/file.h"
+#include "dev/dev.h"
 
 #include <sched.h>
 #include <stdlib.h>
@@ -165,11 +166,46 @@ limits(struct findings *f)
 }
 
 static void
+devices(struct findings *f)
+{
+	static const char without[] = ""
+#ifndef HAVE_CUDA
+		", CUDA"
+#endif
+#ifndef HAVE_MPI
+		", MPI"
+#endif
+#ifndef HAVE_NCCL
+		", NCCL"
+#endif
+		;
+	const char *lacks = *without ? without + 2 : "nothing that it could have";
+	size_t there = 0, all = 0;
+	char text[2][32];
+	struct dev d;
+	int n = dev_cuda_count();
+
+	if (n == 0) {
+		doctor_add(f, FINDING_OK, "devices", "cpu; this build lacks %s", lacks);
+		return;
+	}
+	if (dev_open(&d, DEV_CUDA, 0) != ACE_OK) {
+		snprintf(doctor_add(f, FINDING_FAIL, "devices", "%d GPU%s; the first one: %s", n, n == 1 ? "" : "s", ace_message()), 240,
+		         "device=cpu goes without it; nvidia-smi shows what else uses it");
+		return;
+	}
+	if (dev_memory(&d, &there, &all))
+		doctor_add(f, FINDING_OK, "devices", "%d GPU%s, the first one with %s, %s of them free; this build lacks %s", n,
+		           n == 1 ? "" : "s", doctor_bytes((double)all, text[0], sizeof text[0]),
+		           doctor_bytes((double)there, text[1], sizeof text[1]), lacks);
+	dev_close(&d);
+}
+
+static void
 batch(struct findings *f)
 {
 	const char *job = getenv("SLURM_JOB_ID"), *end = getenv("SLURM_JOB_END_TIME");
 
-	doctor_add(f, FINDING_OK, "devices", "cpu; this build has no CUDA, MPI or NCCL");
 	if (job)
 		doctor_add(f, FINDING_OK, "batch job", "SLURM job %s%s%s", job, end ? ", ends at " : "", end ? end : "");
 }
@@ -181,5 +217,6 @@ doctor_machine(struct findings *f)
 	threads(f);
 	memory(f);
 	limits(f);
+	devices(f);
 	batch(f);
 }

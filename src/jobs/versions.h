@@ -10,10 +10,16 @@ struct version {
 	char built[64], run[128];	/* "" unknown or absent */
 };
 
-enum { VERSIONS_MOST = 8 };
+enum { VERSIONS_MOST = 10 };
 
 /* Fill v, returns how many. */
 int versions_get(struct version v[VERSIONS_MOST]);
+
+/* The same without those that would have to be loaded first (FFmpeg, MPI: time and memory). */
+int versions_loaded(struct version v[VERSIONS_MOST]);
+
+/* The commit this was built from, "" unknown. */
+const char *versions_commit(void);
 
 /* Commit and compiler, switches of the build, then one line a library: linked and running version. */
 void versions_print(FILE *out);

@@ -5,7 +5,7 @@
 #ifndef ACE_KERNELS_LIST_LYRIC_H
 #define ACE_KERNELS_LIST_LYRIC_H
 
-/* embedding: y [B, Y, E] = rows ids [B, Y] (I32) of table [V, E], F32 or BF16.
+/* embedding: y [B, Y, E] = rows ids [B, Y] (I32) of table [V, E], F32, BF16 or F16.
  * embedding_backward: dtable [V, E] += dy, in order of the tokens.
  *
  * layer_norm: y = w (x - mean) r + b over the last dimension, biased variance; stat [rows, 2], out: mean and

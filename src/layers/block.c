@@ -6,10 +6,39 @@
 
 enum { SHIFT1, SCALE1, GATE1, SHIFT2, SCALE2, GATE2, N_ROWS };
 
+static const struct tensor none;
+
 static struct tensor
 per_frame(struct ctx *c, struct tensor x)
 {
 	return arena_tensor(c->act, F32, 2, x.dim[0], x.dim[1]);
+}
+
+/* With F32 activations what has no other place lies in h, one after the other, and is computed again in backward. With 16-bit
+ * ones the modulated input and the copy of x1 are kept, as the adapters' gradients want them, and x1 itself is not. */
+static void
+places(struct ctx *c, const struct block *l, struct block_save *s, struct tensor y, struct tensor x, struct tensor *h)
+{
+	int64_t B = x.dim[0], T = x.dim[1];
+
+	s->m = arena_tensor(c->act, F32, 3, B, N_ROWS, x.dim[2]);
+	s->r1 = per_frame(c, x);
+	s->r2 = per_frame(c, x);
+	s->x2 = arena_like(c->act, x);
+	if (c->half == F32) {
+		s->x1 = s->xh = arena_like(c->act, x);
+		s->y1 = *h = y.rank ? y : arena_like(c->act, x);
+		return;
+	}
+	s->x1 = y.rank ? y : arena_like(c->act, x);
+	s->xh = linears_input(c, cross_attention_q(&l->cross), B, T);
+	s->y1 = linears_input(c, self_attention_qkv(&l->attn), B, T);
+}
+
+static struct tensor
+half_like(struct ctx *c, struct tensor x)
+{
+	return arena_make(c->act, c->half, x.rank, x.dim);
 }
 
 void
@@ -17,30 +46,32 @@ block_forward(struct ctx *c, const struct block *l, struct block_save *s, struct
               const struct block_shared *sh, bool modulation)
 {
 	bool tail = y.rank > 0 || modulation;
-	struct tensor h = y.rank ? y : arena_like(c->act, x);	/* what has no other place, one after the other */
+	struct tensor h = none, z;
+	size_t mark;
 
-	s->m = arena_tensor(c->act, F32, 3, x.dim[0], N_ROWS, x.dim[2]);
-	s->r1 = per_frame(c, x);
-	s->r2 = per_frame(c, x);
-	s->x1 = arena_like(c->act, x);
-	s->x2 = arena_like(c->act, x);
-	s->attn_out = modulation ? arena_like(c->act, x) : (struct tensor){ 0 };
-	s->ff_out = modulation ? arena_like(c->act, x) : (struct tensor){ 0 };
+	places(c, l, s, y, x, &h);
+	s->attn_out = modulation ? half_like(c, x) : none;
+	s->ff_out = modulation ? half_like(c, x) : none;
 
 	modulation_forward(c->dev, s->m, l->table.value, sh->t);
-	rms_modulate_forward(c->dev, h, s->r1, x, s->m, SHIFT1, SCALE1);
-	struct tensor z = modulation ? s->attn_out : s->x1;
-	self_attention_forward(c, &l->attn, &s->attn, z, h, sh->keys.cs, sh->keys.frame_mask);
-	gate_add(c->dev, s->x1, x, z, s->m, GATE1);
+	rms_modulate_forward(c->dev, s->y1, s->r1, x, s->m, SHIFT1, SCALE1);
+	z = modulation ? s->attn_out : s->xh;
+	self_attention_forward(c, &l->attn, &s->attn, z, s->y1, sh->keys.cs, sh->keys.frame_mask);
+	gate_add_half(c->dev, s->x1, c->half == F32 ? none : s->xh, x, z, s->m, GATE1);
 
-	cross_attention_forward(c, &l->cross, &s->cross, s->x2, s->x1, &sh->keys);
-	rows_axpy(c->dev, s->x2, s->x1, 1.f);
+	cross_attention_forward(c, &l->cross, &s->cross, s->x2, s->xh, s->x1, &sh->keys);
 
+	glu_ff_keep(c, &l->ff, &s->ff, x.dim[0], x.dim[1]);
+	mark = arena_mark(c->act);
+	if (!h.rank)
+		h = linears_input(c, glu_ff_in(&l->ff), x.dim[0], x.dim[1]);
 	rms_modulate_forward(c->dev, h, s->r2, s->x2, s->m, SHIFT2, SCALE2);
 	z = modulation ? s->ff_out : h;
-	glu_ff_forward(c, &l->ff, &s->ff, tail ? z : (struct tensor){ 0 }, h);
+	glu_ff_forward(c, &l->ff, &s->ff, tail ? z : none, h);
 	if (y.rank)
 		gate_add(c->dev, y, s->x2, z, s->m, GATE2);
+	if (c->half != F32)
+		arena_release(c->act, mark);
 }
 
 bool
@@ -49,43 +80,47 @@ block_trains(const struct block *l)
 	return l->table.train || self_attention_trains(&l->attn) || cross_attention_trains(&l->cross) || glu_ff_trains(&l->ff);
 }
 
-/* The feed-forward and its residual; h is scratch like x. */
+/* The feed-forward and its residual. dxh: rank 0, or a copy of dx's end in its own type. */
 static void
-ff_backward(struct ctx *c, const struct block *l, const struct block_save *s, struct tensor dx, struct tensor dm, struct tensor h)
+ff_backward(struct ctx *c, const struct block *l, const struct block_save *s, struct tensor dx, struct tensor dxh, struct tensor dm)
 {
 	size_t mark = arena_mark(c->act);
-	struct tensor y = { 0 };
+	struct tensor y = none, h, dz;
 
+	linears_output(c, glu_ff_out(&l->ff), dx.dim[0], dx.dim[1], &dz);
+	h = dz.ld ? half_like(c, dx) : dz;
 	if (dm.rank)
 		gate_grads(c->dev, dm, dx, s->ff_out, GATE2);
 	if (linear_wants_x(&l->ff.inverted)) {
-		y = arena_like(c->act, dx);
+		y = linears_input(c, glu_ff_in(&l->ff), dx.dim[0], dx.dim[1]);
 		rms_modulate_forward(c->dev, y, s->r2, s->x2, s->m, SHIFT2, SCALE2);
 	}
-	gate_backward(c->dev, h, dx, s->m, GATE2);
-	glu_ff_backward(c, &l->ff, &s->ff, h, h, y);
+	gate_backward(c->dev, dz, dx, s->m, GATE2);
+	glu_ff_backward(c, &l->ff, &s->ff, h, dz, y);
 	if (dm.rank)
 		rms_modulate_grads(c->dev, dm, h, s->x2, s->r2, SHIFT2, SCALE2);
-	rms_modulate_backward(c->dev, dx, h, s->x2, s->r2, s->m, SCALE2, true);
+	rms_modulate_backward_half(c->dev, dx, dxh, h, s->x2, s->r2, s->m, SCALE2);
 	arena_release(c->act, mark);
 }
 
 static void
 attn_backward(struct ctx *c, const struct block *l, const struct block_save *s, struct tensor dx, struct tensor x,
-              struct tensor dm, struct tensor h, const struct block_shared *sh, bool want_dx)
+              struct tensor dm, const struct block_shared *sh, bool want_dx)
 {
 	size_t mark = arena_mark(c->act);
 	bool want_dy = want_dx || dm.rank;
-	struct tensor y = { 0 };
+	struct tensor y = s->y1, h, dz;
 
+	linears_output(c, self_attention_out(&l->attn), dx.dim[0], dx.dim[1], &dz);
+	h = dz.ld ? half_like(c, dx) : dz;
 	if (dm.rank)
 		gate_grads(c->dev, dm, dx, s->attn_out, GATE1);
-	if (self_attention_wants_x(&l->attn)) {
+	if (c->half == F32 && self_attention_wants_x(&l->attn)) {
 		y = arena_like(c->act, x);
 		rms_modulate_forward(c->dev, y, s->r1, x, s->m, SHIFT1, SCALE1);
 	}
-	gate_backward(c->dev, h, dx, s->m, GATE1);
-	self_attention_backward(c, &l->attn, &s->attn, h, h, y, sh->keys.cs, sh->keys.frame_mask, want_dy);
+	gate_backward(c->dev, dz, dx, s->m, GATE1);
+	self_attention_backward(c, &l->attn, &s->attn, h, dz, y, sh->keys.cs, sh->keys.frame_mask, want_dy);
 	if (dm.rank)
 		rms_modulate_grads(c->dev, dm, h, x, s->r1, SHIFT1, SCALE1);
 	if (want_dx)
@@ -100,17 +135,20 @@ block_backward(struct ctx *c, const struct block *l, const struct block_save *s,
 	bool modulation = l->table.train || sh->dt.rank > 0;
 	bool want_attn = want_dx || modulation || self_attention_trains(&l->attn);
 	size_t mark = arena_mark(c->act);
-	struct tensor h = arena_like(c->act, x), dm = { 0 };
+	struct tensor dm = none, dxh = none;
 
 	if (modulation) {
 		dm = arena_like(c->act, s->m);
 		rows_fill(c->dev, dm, 0.f);
 	}
-	ff_backward(c, l, s, dx, dm, h);
-	cross_attention_backward(c, &l->cross, &s->cross, dx, sh->denc, dx, s->x1, &sh->keys, want_attn, sh->denc.rank > 0);
+	if (c->half != F32)
+		linears_output(c, cross_attention_out(&l->cross), dx.dim[0], dx.dim[1], &dxh);
+	ff_backward(c, l, s, dx, dxh, dm);
+	cross_attention_backward(c, &l->cross, &s->cross, dx, sh->denc, dxh.rank ? dxh : dx, s->xh, &sh->keys, want_attn,
+	                         sh->denc.rank > 0);
 	if (want_attn)
-		attn_backward(c, l, s, dx, x, dm, h, sh, want_dx);
+		attn_backward(c, l, s, dx, x, dm, sh, want_dx);
 	if (modulation)
-		modulation_backward(c->dev, l->table.train ? l->table.grad : (struct tensor){ 0 }, sh->dt, dm);
+		modulation_backward(c->dev, l->table.train ? l->table.grad : none, sh->dt, dm);
 	arena_release(c->act, mark);
 }

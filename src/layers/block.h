@@ -6,7 +6,8 @@
  *   y  = x2 + gate2 ff(rms(x2) (1 + scale2) + shift2)
  *
  * with (shift1, scale1, gate1, shift2, scale2, gate2) = table [6, D] + t [B, 6, D]. Kept for backward: x1, x2, what the
- * attentions and the feed-forward keep, and 1 / rms; the modulated inputs are computed again. */
+ * attentions and the feed-forward keep, and 1 / rms. With F32 activations the modulated inputs are computed again; with 16-bit
+ * ones the first is kept and a copy of x1 instead of x1, beside their adapters' inner results. */
 #ifndef ACE_LAYERS_BLOCK_H
 #define ACE_LAYERS_BLOCK_H
 
@@ -24,7 +25,8 @@ struct block {
 struct block_save {
 	struct tensor m;		/* [B, 6, D] */
 	struct tensor r1, r2;		/* [B, T] */
-	struct tensor x1, x2;		/* [B, T, D] */
+	struct tensor x1, x2;		/* [B, T, D] F32; x1 may be y, overwritten later */
+	struct tensor y1, xh;		/* [B, T, D]: rms(x) modulated; x1, or its 16-bit copy */
 	struct tensor attn_out, ff_out;	/* [B, T, D], rank 0 unless gates want gradients */
 	struct self_attention_save attn;
 	struct cross_attention_save cross;

@@ -5,23 +5,42 @@
 
 #include <assert.h>
 
+struct linears_use
+cross_attention_q(const struct cross_attention *l)
+{
+	return linears_of(&l->qs, &l->q);
+}
+
+struct linears_use
+cross_attention_kv(const struct cross_attention *l)
+{
+	return linears_of(&l->kv, &l->k, &l->v);
+}
+
+struct linears_use
+cross_attention_out(const struct cross_attention *l)
+{
+	return linears_of(&l->o, &l->out);
+}
+
 void
 cross_attention_forward(struct ctx *c, const struct cross_attention *l, struct cross_attention_save *s, struct tensor y,
-                        struct tensor x, const struct cross_attention_keys *keys)
+                        struct tensor x, struct tensor add, const struct cross_attention_keys *keys)
 {
-	assert(x.rank == 3 && tensor_same(x, y) && keys->enc.rank == 3);
-	s->q = arena_like(c->act, x);
-	s->o = arena_like(c->act, x);
-	s->k = arena_like(c->act, keys->enc);
-	s->v = arena_like(c->act, keys->enc);
-	s->lse = arena_tensor(c->act, F32, 3, x.dim[0], x.dim[1], l->heads);
-	linear_forward(c, &l->q, &s->q_save, s->q, x);
-	linear_forward(c, &l->k, &s->k_save, s->k, keys->enc);
-	linear_forward(c, &l->v, &s->v_save, s->v, keys->enc);
-	attend_rope(c->dev, s->q, s->q, keys->cs, false);
-	attend_rope(c->dev, s->k, s->k, keys->cs, false);
-	attend_softmax(c->dev, s->o, s->lse, s->q, s->k, s->v, keys->frame_mask, keys->mask);
-	linear_forward(c, &l->out, &s->out_save, y, s->o);
+	int64_t B = x.dim[0], T = x.dim[1], M = keys->enc.dim[1];
+	struct tensor none = { 0 };
+
+	assert(x.rank == 3 && tensor_same_shape(x, y) && keys->enc.rank == 3);
+	linears_output(c, cross_attention_q(l), B, T, &s->q);
+	s->o = linears_input(c, cross_attention_out(l), B, T);
+	linears_output(c, cross_attention_kv(l), B, M, s->kv);
+	s->lse = arena_tensor(c->act, F32, 3, B, T, l->heads);
+	linears_forward(c, cross_attention_q(l), &s->q_save, &s->q, x, none);
+	ctx_weaken(c, s->q);
+	linears_forward(c, cross_attention_kv(l), &s->kv_save, s->kv, keys->enc, none);
+	attend_rope_both(c->dev, s->q, s->kv[0], keys->cs, false);
+	attend_softmax(c->dev, s->o, s->lse, s->q, s->kv[0], s->kv[1], keys->frame_mask, keys->mask);
+	linears_forward(c, cross_attention_out(l), &s->out_save, &y, s->o, add);
 }
 
 static bool
@@ -42,22 +61,22 @@ cross_attention_backward(struct ctx *c, const struct cross_attention *l, const s
                          bool want_dx, bool want_denc)
 {
 	size_t mark = arena_mark(c->act);
-	struct tensor dout, dq, dk, dv;
+	int64_t B = s->o.dim[0], T = s->o.dim[1], M = keys->enc.dim[1];
+	struct tensor dout, dq, d[LINEARS];
 
 	if (!want_dx && !want_denc && !inputs_train(l)) {
-		linear_backward(c, &l->out, &s->out_save, dx, dy, s->o, LINEAR_NO_DX);
+		linears_backward(c, cross_attention_out(l), &s->out_save, dx, &dy, s->o, LINEAR_NO_DX, false);
+		dev_join(c->dev);
 		return;
 	}
-	dout = arena_like(c->act, s->o);
-	dq = arena_like(c->act, s->q);
-	dk = arena_like(c->act, s->k);
-	dv = arena_like(c->act, s->v);
-	linear_backward(c, &l->out, &s->out_save, dout, dy, s->o, LINEAR_DX);
-	attend_softmax_backward(c->dev, dq, dk, dv, dout, s->q, s->k, s->v, s->o, s->lse, keys->frame_mask, keys->mask);
-	attend_rope(c->dev, dq, dq, keys->cs, true);
-	attend_rope(c->dev, dk, dk, keys->cs, true);
-	linear_backward(c, &l->q, &s->q_save, dx, dq, x, want_dx ? LINEAR_DX_ADD : LINEAR_NO_DX);
-	linear_backward(c, &l->k, &s->k_save, denc, dk, keys->enc, want_denc ? LINEAR_DX_ADD : LINEAR_NO_DX);
-	linear_backward(c, &l->v, &s->v_save, denc, dv, keys->enc, want_denc ? LINEAR_DX_ADD : LINEAR_NO_DX);
+	dout = linears_input(c, cross_attention_out(l), B, T);	/* like o, whose rows may have room behind them */
+	linears_output(c, cross_attention_q(l), B, T, &dq);
+	linears_output(c, cross_attention_kv(l), B, M, d);
+	linears_backward(c, cross_attention_out(l), &s->out_save, dout, &dy, s->o, LINEAR_DX, false);
+	attend_softmax_backward(c->dev, dq, d[0], d[1], dout, s->q, s->kv[0], s->kv[1], s->o, s->lse, keys->frame_mask, keys->mask);
+	attend_rope_both(c->dev, dq, d[0], keys->cs, true);
+	linears_backward(c, cross_attention_q(l), &s->q_save, dx, &dq, x, want_dx ? LINEAR_DX_ADD : LINEAR_NO_DX, false);
+	linears_backward(c, cross_attention_kv(l), &s->kv_save, denc, d, keys->enc, want_denc ? LINEAR_DX_ADD : LINEAR_NO_DX, true);
+	dev_join(c->dev);
 	arena_release(c->act, mark);
 }

@@ -6,35 +6,42 @@
 #ifndef ACE_LAYERS_CROSS_ATTENTION_H
 #define ACE_LAYERS_CROSS_ATTENTION_H
 
-#include "layers/linear.h"
+#include "layers/linears.h"
 
 struct cross_attention {
 	struct linear q, k, v, out;
+	struct linears qs, kv, o;
 	int64_t heads;
 };
 
 struct cross_attention_save {
 	struct tensor q, o, lse;	/* [B, T, D], [B, T, D], [B, T, H] */
-	struct tensor k, v;		/* [B, M, D] */
-	struct linear_save q_save, k_save, v_save, out_save;
+	struct tensor kv[LINEARS];	/* [B, M, D] */
+	struct linears_save q_save, kv_save, out_save;
 };
 
 /* What the blocks of a model share: encoder tokens, their mask, the frames' mask, the rotary table. */
 struct cross_attention_keys {
-	struct tensor enc;		/* [B, M, D] */
+	struct tensor enc;		/* [B, M, D], with the room of linears_input(cross_attention_kv) of every block */
 	struct tensor mask;		/* [B, M] */
 	struct tensor frame_mask;	/* [B, T] */
 	struct tensor cs;		/* [2, >= max(T, M), d] */
 };
 
-/* y = attention of x [B, T, D]. What s points to is taken from c->act and stays there. */
+/* y = attention of x [B, T, D], of linears_input(cross_attention_q), + add (rank 0: nothing). What s points to is taken from
+ * c->act and stays there. */
 void cross_attention_forward(struct ctx *c, const struct cross_attention *l, struct cross_attention_save *s, struct tensor y,
-                             struct tensor x, const struct cross_attention_keys *keys);
+                             struct tensor x, struct tensor add, const struct cross_attention_keys *keys);
 
-/* dx += (when want_dx) and denc += (when want_denc) for dy, which may be dx. Leaves c->act as found. */
+/* dx += (when want_dx) and denc += (when want_denc) for dy, of linears_output(cross_attention_out) or dx itself where that has
+ * no room. Leaves c->act as found. */
 void cross_attention_backward(struct ctx *c, const struct cross_attention *l, const struct cross_attention_save *s,
                               struct tensor dx, struct tensor denc, struct tensor dy, struct tensor x,
                               const struct cross_attention_keys *keys, bool want_dx, bool want_denc);
 
 bool cross_attention_trains(const struct cross_attention *l);
+
+struct linears_use cross_attention_q(const struct cross_attention *l);
+struct linears_use cross_attention_kv(const struct cross_attention *l);
+struct linears_use cross_attention_out(const struct cross_attention *l);
 #endif

@@ -9,17 +9,39 @@
 
 #include <stdbool.h>
 
+/* Queries made weak, for an output that hears less of its conditions (sampling.md section 4). */
+struct weakening {
+	int from, to;		/* blocks, one past the last; none when they are equal */
+	float tau;		/* what the queries' projection is multiplied by */
+	int64_t clip;		/* in the samples of the batch from here on */
+};
+
 struct ctx {
 	struct dev *dev;
 	struct arena *act;	/* saved for backward; scratch above a mark */
 	struct rng rng;		/* the step's stream; a layer draws from rng_sub(rng, its number) */
 	bool training;		/* false: forward saves nothing and drops nothing */
+	enum dtype half;	/* of activations besides the residual stream: F32, or BF16 on a device that computes with it */
+	float tau;		/* of the block that runs: 0: nothing is weak */
+	int64_t weak;		/* the first sample that is */
 };
+
+/* Sets c for block i; ctx_weaken does it to q [B, ...]. Never in training. */
+static inline void
+ctx_block(struct ctx *c, const struct weakening *w, int i)
+{
+	c->tau = i >= w->from && i < w->to ? w->tau : 0.f;
+	c->weak = w->clip;
+}
+
+void ctx_weaken(const struct ctx *c, struct tensor q);
 
 struct param {
 	const char *name;	/* exactly the name in the safetensors file; borrowed from the model */
-	struct tensor value;	/* F32 or BF16 */
-	struct tensor grad;	/* F32, added to by backward; data NULL when frozen */
+	struct tensor value;	/* F32, BF16 or F16; of a frozen matrix I8 or F8 where scale is there */
+	struct tensor scale;	/* of value's rows, as ops/quant.h makes them; rank 0: value is what it says */
+	struct tensor grad;	/* added to by backward; data NULL when frozen. F32; BF16 of a linear layer's weight where that is
+				 * asked for (params.h) */
 	bool train;		/* wants a gradient */
 };
 #endif

@@ -5,27 +5,45 @@
 
 #include <assert.h>
 
-static struct tensor
-gated(struct ctx *c, const struct glu_ff *l, struct tensor a)
+struct linears_use
+glu_ff_in(const struct glu_ff *l)
 {
-	return arena_tensor(c->act, F32, 3, a.dim[0], a.dim[1], linear_in(&l->point));
+	return linears_of(&l->in, &l->inverted);
+}
+
+struct linears_use
+glu_ff_out(const struct glu_ff *l)
+{
+	return linears_of(&l->out, &l->point);
+}
+
+/* With 16-bit activations what forward takes is given back at once: an adapter's h is then computed again. */
+static const struct linears_save *
+kept(const struct ctx *c, const struct glu_ff_save *s)
+{
+	return c->half == F32 ? &s->in_save : NULL;
+}
+
+void
+glu_ff_keep(struct ctx *c, const struct glu_ff *l, struct glu_ff_save *s, int64_t B, int64_t T)
+{
+	linears_output(c, glu_ff_in(l), B, T, &s->a);
 }
 
 void
 glu_ff_forward(struct ctx *c, const struct glu_ff *l, struct glu_ff_save *s, struct tensor y, struct tensor x)
 {
-	struct tensor u;
+	struct tensor u, none = { 0 };
 	size_t mark;
 
 	assert(x.rank == 3 && linear_out(&l->inverted) == 2 * linear_in(&l->point));
-	s->a = arena_tensor(c->act, F32, 3, x.dim[0], x.dim[1], linear_out(&l->inverted));
-	linear_forward(c, &l->inverted, &s->inverted_save, s->a, x);
+	linears_forward(c, glu_ff_in(l), c->half == F32 ? &s->in_save : NULL, &s->a, x, none);
 	if (!y.rank)
 		return;
 	mark = arena_mark(c->act);
-	u = gated(c, l, s->a);
+	u = linears_input(c, glu_ff_out(l), x.dim[0], x.dim[1]);
 	glu_conv_forward(c->dev, u, s->a, l->depth_w.value, l->depth_b.value);
-	linear_forward(c, &l->point, NULL, y, u);
+	linears_forward(c, glu_ff_out(l), NULL, &y, u, none);
 	arena_release(c->act, mark);
 }
 
@@ -40,18 +58,21 @@ glu_ff_backward(struct ctx *c, const struct glu_ff *l, const struct glu_ff_save 
                 struct tensor x)
 {
 	size_t mark = arena_mark(c->act);
-	struct tensor da = arena_like(c->act, s->a), du = gated(c, l, s->a), u = { 0 };
+	int64_t B = s->a.dim[0], T = s->a.dim[1];
+	struct tensor da[LINEARS], du = linears_input(c, glu_ff_out(l), B, T), u = { 0 };
 
+	linears_output(c, glu_ff_in(l), B, T, da);
 	if (linear_wants_x(&l->point)) {
-		u = gated(c, l, s->a);
+		u = linears_input(c, glu_ff_out(l), B, T);
 		glu_conv_forward(c->dev, u, s->a, l->depth_w.value, l->depth_b.value);
 	}
-	linear_backward(c, &l->point, NULL, du, dy, u, LINEAR_DX);
+	linears_backward(c, glu_ff_out(l), NULL, du, &dy, u, LINEAR_DX, true);
 	if (l->depth_w.train || l->depth_b.train) {
 		assert(l->depth_w.train && l->depth_b.train);
 		glu_conv_grads(c->dev, l->depth_w.grad, l->depth_b.grad, du, s->a, l->depth_w.value, l->depth_b.value);
 	}
-	glu_conv_backward(c->dev, da, du, s->a, l->depth_w.value, l->depth_b.value);
-	linear_backward(c, &l->inverted, &s->inverted_save, dx, da, x, LINEAR_DX);
+	glu_conv_backward(c->dev, da[0], du, s->a, l->depth_w.value, l->depth_b.value);
+	linears_backward(c, glu_ff_in(l), kept(c, s), dx, da, x, LINEAR_DX, true);
+	dev_join(c->dev);
 	arena_release(c->act, mark);
 }

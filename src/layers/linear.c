@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "layers/linear.h"
 
+#include "ops/quant.h"
 #include "ops/rows.h"
 
 #include <assert.h>
@@ -25,6 +26,20 @@ static struct tensor
 matrix(const struct linear *l, struct tensor w)
 {
 	return tensor_view(w, 2, linear_out(l), linear_in(l));
+}
+
+/* W as a product takes it: itself, or made from 8 bits on top of the arena. */
+static struct tensor
+weight(struct ctx *c, const struct linear *l)
+{
+	static const struct tensor none;
+	struct tensor w, q = matrix(l, l->w.value);
+
+	if (!l->w.scale.rank)
+		return q;
+	w = arena_tensor(c->act, q.dtype == I8 ? l->w.scale.dtype : c->half, 2, q.dim[0], q.dim[1]);
+	quant_undo(c->dev, w, q, l->w.scale, none, none);
+	return w;
 }
 
 static bool
@@ -86,9 +101,8 @@ linear_forward(struct ctx *c, const struct linear *l, struct linear_save *s, str
 	if (l->rank > 0 && s && c->training && adapter_trains(l))
 		s->h = arena_tensor(c->act, F32, 2, xm.dim[0], l->rank);
 	mark = arena_mark(c->act);
-	rows_gemm(c->dev, ym, xm, matrix(l, l->w.value), false, true, 1.f, 0.f);
-	if (l->b.value.rank)
-		rows_bias_add(c->dev, ym, l->b.value);
+	rows_linear(c->dev, ym, xm, weight(c, l), l->b.value, (struct tensor){ 0 });
+	arena_release(c->act, mark);
 	if (l->rank > 0) {
 		h = s && s->h.rank ? s->h : arena_tensor(c->act, F32, 2, xm.dim[0], l->rank);
 		project(c, l, h, xm);
@@ -134,6 +148,7 @@ linear_backward(struct ctx *c, const struct linear *l, const struct linear_save 
                 struct tensor x, enum linear_dx want)
 {
 	struct tensor dym = rows_of(dy), xm = x, dxm = dx;
+	size_t mark = arena_mark(c->act);
 
 	assert(dym.dim[1] == linear_out(l));
 	if (linear_wants_x(l)) {
@@ -143,7 +158,8 @@ linear_backward(struct ctx *c, const struct linear *l, const struct linear_save 
 	if (want != LINEAR_NO_DX) {
 		dxm = rows_of(dx);
 		assert(dxm.dim[0] == dym.dim[0] && dxm.dim[1] == linear_in(l));
-		rows_gemm(c->dev, dxm, dym, matrix(l, l->w.value), false, false, 1.f, want == LINEAR_DX_ADD ? 1.f : 0.f);
+		rows_gemm(c->dev, dxm, dym, weight(c, l), false, false, 1.f, want == LINEAR_DX_ADD ? 1.f : 0.f);
+		arena_release(c->act, mark);
 	}
 	if (l->w.train)
 		rows_gemm(c->dev, matrix(l, l->w.grad), dym, xm, true, false, 1.f, 1.f);

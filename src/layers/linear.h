@@ -3,7 +3,8 @@
  *
  * y = W x + b + s B A drop(x)  (E. Hu et al., LoRA, 2021, eq. 3; transformer.md section 10.2)
  *
- *   W  [out, in] F32 or BF16; in the file it may have more dimensions, all but the first are in
+ *   W  [out, in] F32 or BF16, or frozen in 8 bits (made anew in c->act's scratch for each product); in the file it may have more
+ *      dimensions, all but the first are in
  *   b  [out], or rank 0: none
  *   A  [r, in] F32, B [out, r] F32, when rank r > 0
  *

@@ -46,36 +46,56 @@ hidden(struct ctx *c, const struct lyric_layer *l, struct tensor a)
 	return h;
 }
 
-void
-lyric_layer_forward(struct ctx *c, const struct lyric_layer *l, struct lyric_layer_save *s, struct tensor y, struct tensor x,
-                    const struct lyric_shared *sh)
+struct linears_use
+lyric_layer_qkv(const struct lyric_layer *l)
 {
-	struct tensor h = y.rank ? y : arena_like(c->act, x);	/* what has no other place, one after the other */
+	return linears_of(&l->qkv, &l->q, &l->k, &l->v);
+}
+
+static struct tensor
+half_like(struct ctx *c, struct tensor x)
+{
+	return arena_make(c->act, c->half, x.rank, x.dim);
+}
+
+static void
+places(struct ctx *c, const struct lyric_layer *l, struct lyric_layer_save *s, struct tensor x, const struct lyric_shared *sh)
+{
 	int64_t B = x.dim[0], Y = x.dim[1];
-	size_t mark;
 
 	s->stat1 = arena_tensor(c->act, F32, 2, B * Y, 2);
 	s->stat2 = arena_tensor(c->act, F32, 2, B * Y, 2);
 	s->x1 = arena_like(c->act, x);
-	s->q = arena_like(c->act, x);
-	s->k = arena_like(c->act, x);
-	s->v = arena_like(c->act, x);
-	s->o = arena_like(c->act, x);
+	linears_output(c, lyric_layer_qkv(l), B, Y, s->qkv);
+	s->o = half_like(c, x);
 	s->lse = arena_tensor(c->act, F32, 3, B, Y, l->bias_u.value.dim[0]);
-	s->p = arena_like(c->act, sh->pe);
-	s->a = arena_tensor(c->act, F32, 3, B, Y, linear_out(&l->w1));
+	s->p = half_like(c, sh->pe);
+	s->a = arena_tensor(c->act, c->half, 3, B, Y, linear_out(&l->w1));
+}
 
+void
+lyric_layer_forward(struct ctx *c, const struct lyric_layer *l, struct lyric_layer_save *s, struct tensor y, struct tensor x,
+                    const struct lyric_shared *sh)
+{
+	/* what has no other place, one after the other */
+	struct tensor h = c->half == F32 && y.rank ? y : linears_input(c, lyric_layer_qkv(l), x.dim[0], x.dim[1]), h2 = h;
+	struct tensor *qkv = s->qkv;
+	size_t mark;
+
+	places(c, l, s, x, sh);
+	s->y1 = h;
 	norm(c, &l->norm_mha, h, s->stat1, x);
-	linear_forward(c, &l->q, &s->q_save, s->q, h);
-	linear_forward(c, &l->k, &s->k_save, s->k, h);
-	linear_forward(c, &l->v, &s->v_save, s->v, h);
+	linears_forward(c, lyric_layer_qkv(l), &s->qkv_save, qkv, h, (struct tensor){ 0 });
 	linear_forward(c, &l->pos, &s->pos_save, s->p, sh->pe);
-	lyric_attention(c->dev, s->o, s->lse, s->q, s->k, s->v, s->p, l->bias_u.value, l->bias_v.value, sh->mask);
+	ctx_weaken(c, qkv[0]);
+	lyric_attention(c->dev, s->o, s->lse, qkv[0], qkv[1], qkv[2], s->p, l->bias_u.value, l->bias_v.value, sh->mask);
 	linear_forward(c, &l->out, &s->out_save, s->x1, s->o);
 	residual(c, l, s->x1, x, DROP_ATTN);
 
-	norm(c, &l->norm_ff, h, s->stat2, s->x1);
-	linear_forward(c, &l->w1, &s->w1_save, s->a, h);
+	if (c->half != F32)
+		h2 = half_like(c, x);
+	norm(c, &l->norm_ff, h2, s->stat2, s->x1);
+	linear_forward(c, &l->w1, &s->w1_save, s->a, h2);
 	if (!y.rank)
 		return;
 	mark = arena_mark(c->act);
@@ -93,7 +113,7 @@ norm_trains(const struct layer_norm *l)
 static bool
 inputs_train(const struct lyric_layer *l)
 {
-	return linear_trains(&l->q) || linear_trains(&l->k) || linear_trains(&l->v) || linear_trains(&l->pos) ||
+	return linears_train(lyric_layer_qkv(l)) || linear_trains(&l->pos) ||
 	       l->bias_u.train || l->bias_v.train || norm_trains(&l->norm_mha);
 }
 
@@ -131,7 +151,7 @@ static void
 ff_backward(struct ctx *c, const struct lyric_layer *l, const struct lyric_layer_save *s, struct tensor dx)
 {
 	size_t mark = arena_mark(c->act);
-	struct tensor da = arena_like(c->act, s->a), y = arena_like(c->act, dx), h = { 0 };
+	struct tensor da = arena_like(c->act, s->a), y = half_like(c, dx), h = { 0 };
 	struct tensor dz = branch(c, l, dx, DROP_FF);
 
 	if (linear_wants_x(&l->w2))
@@ -142,7 +162,7 @@ ff_backward(struct ctx *c, const struct lyric_layer *l, const struct lyric_layer
 	silu_backward(c->dev, da, da, s->a);
 	if (linear_wants_x(&l->w1))
 		norm(c, &l->norm_ff, y, s->stat2, s->x1);
-	struct tensor dy = linear_wants_x(&l->w1) ? arena_like(c->act, dx) : y;
+	struct tensor dy = linear_wants_x(&l->w1) ? half_like(c, dx) : y;
 	linear_backward(c, &l->w1, &s->w1_save, dy, da, y, LINEAR_DX);
 	norm_backward(c, &l->norm_ff, dx, dy, s->x1, s->stat2, true);
 	arena_release(c->act, mark);
@@ -160,26 +180,26 @@ attention_backward(struct ctx *c, const struct lyric_layer *l, const struct lyri
 {
 	size_t mark = arena_mark(c->act);
 	enum linear_dx first = want_dx || norm_trains(&l->norm_mha) ? LINEAR_DX : LINEAR_NO_DX;
-	enum linear_dx next = first == LINEAR_DX ? LINEAR_DX_ADD : LINEAR_NO_DX;
-	struct tensor dz = branch(c, l, dx, DROP_ATTN), dout = arena_like(c->act, s->o), dq = arena_like(c->act, s->o);
-	struct tensor dk = arena_like(c->act, s->o), dv = arena_like(c->act, s->o), y = arena_like(c->act, s->o), dp = { 0 };
+	struct tensor dz = branch(c, l, dx, DROP_ATTN), dout = half_like(c, x), y = s->y1, dp = { 0 }, d[LINEARS];
 
+	linears_output(c, lyric_layer_qkv(l), x.dim[0], x.dim[1], d);
 	linear_backward(c, &l->out, &s->out_save, dout, dz, s->o, LINEAR_DX);
 	if (linear_trains(&l->pos)) {
 		dp = arena_like(c->act, s->p);
 		rows_fill(c->dev, dp, 0.f);
 	}
-	lyric_attention_backward(c->dev, dq, dk, dv, dp, grad_of(&l->bias_u), grad_of(&l->bias_v), dout, s->q, s->k, s->v, s->p,
-	                         l->bias_u.value, l->bias_v.value, s->o, s->lse, sh->mask);
+	lyric_attention_backward(c->dev, d[0], d[1], d[2], dp, grad_of(&l->bias_u), grad_of(&l->bias_v), dout, s->qkv[0], s->qkv[1],
+	                         s->qkv[2], s->p, l->bias_u.value, l->bias_v.value, s->o, s->lse, sh->mask);
 	if (dp.rank)
 		linear_backward(c, &l->pos, &s->pos_save, dp, dp, sh->pe, LINEAR_NO_DX);
-	if (linear_wants_x(&l->q) || linear_wants_x(&l->k) || linear_wants_x(&l->v))
+	if (c->half == F32 && linears_want_x(lyric_layer_qkv(l))) {
+		y = arena_like(c->act, x);
 		norm(c, &l->norm_mha, y, s->stat1, x);
-	linear_backward(c, &l->q, &s->q_save, dout, dq, y, first);
-	linear_backward(c, &l->k, &s->k_save, dout, dk, y, next);
-	linear_backward(c, &l->v, &s->v_save, dout, dv, y, next);
+	}
+	linears_backward(c, lyric_layer_qkv(l), &s->qkv_save, dout, d, y, first, false);
 	if (first == LINEAR_DX)
 		norm_backward(c, &l->norm_mha, dx, dout, x, s->stat1, want_dx);
+	dev_join(c->dev);
 	arena_release(c->act, mark);
 }
 

@@ -9,7 +9,7 @@
 #ifndef ACE_LAYERS_LYRIC_LAYER_H
 #define ACE_LAYERS_LYRIC_LAYER_H
 
-#include "layers/linear.h"
+#include "layers/linears.h"
 
 struct layer_norm {
 	struct param w, b;		/* [E] */
@@ -20,16 +20,19 @@ struct lyric_layer {
 	struct linear q, k, v, out, pos;	/* pos has no bias */
 	struct param bias_u, bias_v;		/* [H, e] */
 	struct linear w1, w2;
+	struct linears qkv;
 	float dropout;
 	uint64_t stream;
 };
 
 struct lyric_layer_save {
 	struct tensor x1, stat1, stat2;		/* [B, Y, E], [B Y, 2] x 2 */
-	struct tensor q, k, v, o, lse;		/* [B, Y, E] x 4, [B, Y, H] */
+	struct tensor y1;			/* [B, Y, E]: norm_mha(x), kept with 16-bit activations */
+	struct tensor qkv[LINEARS], o, lse;	/* [B, Y, E] x 4, [B, Y, H] */
 	struct tensor p;			/* [2Y-1, E] */
 	struct tensor a;			/* [B, Y, linear_out(w1)], before silu */
-	struct linear_save q_save, k_save, v_save, out_save, pos_save, w1_save, w2_save;
+	struct linears_save qkv_save;
+	struct linear_save out_save, pos_save, w1_save, w2_save;
 };
 
 /* What the layers of a pass share. */
@@ -47,4 +50,6 @@ void lyric_layer_backward(struct ctx *c, const struct lyric_layer *l, const stru
                           struct tensor x, const struct lyric_shared *sh, bool want_dx);
 
 bool lyric_layer_trains(const struct lyric_layer *l);
+
+struct linears_use lyric_layer_qkv(const struct lyric_layer *l);
 #endif

@@ -5,67 +5,68 @@
 
 #include <assert.h>
 
+struct linears_use
+self_attention_qkv(const struct self_attention *l)
+{
+	return linears_of(&l->qkv, &l->q, &l->k, &l->v);
+}
+
+struct linears_use
+self_attention_out(const struct self_attention *l)
+{
+	return linears_of(&l->o, &l->out);
+}
+
 void
 self_attention_forward(struct ctx *c, const struct self_attention *l, struct self_attention_save *s, struct tensor y,
                        struct tensor x, struct tensor cs, struct tensor mask)
 {
-	assert(x.rank == 3 && tensor_same(x, y));
-	s->q = arena_like(c->act, x);
-	s->k = arena_like(c->act, x);
-	s->v = arena_like(c->act, x);
-	s->o = arena_like(c->act, x);
-	s->den = arena_tensor(c->act, F32, 3, x.dim[0], x.dim[1], l->heads);
-	linear_forward(c, &l->q, &s->q_save, s->q, x);
-	linear_forward(c, &l->k, &s->k_save, s->k, x);
-	linear_forward(c, &l->v, &s->v_save, s->v, x);
-	attend_rope_relu(c->dev, s->q, s->q, cs, mask);
-	attend_rope_relu(c->dev, s->k, s->k, cs, mask);
-	attend_mask_rows(c->dev, s->v, s->v, mask);
-	attend_linear(c->dev, s->o, s->den, s->q, s->k, s->v);
-	linear_forward(c, &l->out, &s->out_save, y, s->o);
+	int64_t B = x.dim[0], T = x.dim[1];
+	struct tensor *qkv = s->qkv;
+
+	assert(x.rank == 3 && tensor_same_shape(x, y));
+	linears_output(c, self_attention_qkv(l), B, T, qkv);
+	s->o = linears_input(c, self_attention_out(l), B, T);
+	s->den = arena_tensor(c->act, F32, 3, B, T, l->heads);
+	linears_forward(c, self_attention_qkv(l), &s->qkv_save, qkv, x, (struct tensor){ 0 });
+	ctx_weaken(c, qkv[0]);
+	attend_qkv_ready(c->dev, qkv[0], qkv[1], qkv[2], cs, mask);
+	attend_linear(c->dev, s->o, s->den, qkv[0], qkv[1], qkv[2]);
+	linears_forward(c, self_attention_out(l), &s->out_save, &y, s->o, (struct tensor){ 0 });
 }
 
 bool
 self_attention_wants_x(const struct self_attention *l)
 {
-	return linear_wants_x(&l->q) || linear_wants_x(&l->k) || linear_wants_x(&l->v);
-}
-
-static bool
-inputs_train(const struct self_attention *l)
-{
-	return linear_trains(&l->q) || linear_trains(&l->k) || linear_trains(&l->v);
+	return linears_want_x(self_attention_qkv(l));
 }
 
 bool
 self_attention_trains(const struct self_attention *l)
 {
-	return inputs_train(l) || linear_trains(&l->out);
+	return linears_train(self_attention_qkv(l)) || linear_trains(&l->out);
 }
 
 void
 self_attention_backward(struct ctx *c, const struct self_attention *l, const struct self_attention_save *s, struct tensor dx,
                         struct tensor dy, struct tensor x, struct tensor cs, struct tensor mask, bool want_dx)
 {
-	bool deeper = want_dx || inputs_train(l);
 	size_t mark = arena_mark(c->act);
-	struct tensor dout, dq, dk, dv;
+	const struct tensor *qkv = s->qkv;
+	int64_t B = s->o.dim[0], T = s->o.dim[1];
+	struct tensor dout, d[LINEARS];
 
-	if (!deeper) {
-		linear_backward(c, &l->out, &s->out_save, dx, dy, s->o, LINEAR_NO_DX);
+	if (!want_dx && !linears_train(self_attention_qkv(l))) {
+		linears_backward(c, self_attention_out(l), &s->out_save, dx, &dy, s->o, LINEAR_NO_DX, false);
+		dev_join(c->dev);
 		return;
 	}
-	dout = arena_like(c->act, s->o);
-	dq = arena_like(c->act, s->q);
-	dk = arena_like(c->act, s->k);
-	dv = arena_like(c->act, s->v);
-	linear_backward(c, &l->out, &s->out_save, dout, dy, s->o, LINEAR_DX);
-	attend_linear_backward(c->dev, dq, dk, dv, dout, s->q, s->k, s->v, s->o, s->den);
-	attend_rope_relu_backward(c->dev, dq, dq, s->q, cs, mask);
-	attend_rope_relu_backward(c->dev, dk, dk, s->k, cs, mask);
-	attend_mask_rows(c->dev, dv, dv, mask);
-	linear_backward(c, &l->q, &s->q_save, dx, dq, x, want_dx ? LINEAR_DX : LINEAR_NO_DX);
-	linear_backward(c, &l->k, &s->k_save, dx, dk, x, want_dx ? LINEAR_DX_ADD : LINEAR_NO_DX);
-	linear_backward(c, &l->v, &s->v_save, dx, dv, x, want_dx ? LINEAR_DX_ADD : LINEAR_NO_DX);
+	dout = linears_input(c, self_attention_out(l), B, T);	/* like o, whose rows may have room behind them */
+	linears_output(c, self_attention_qkv(l), B, T, d);
+	linears_backward(c, self_attention_out(l), &s->out_save, dout, &dy, s->o, LINEAR_DX, false);
+	attend_linear_backward(c->dev, d[0], d[1], d[2], dout, qkv[0], qkv[1], qkv[2], s->o, s->den);
+	attend_qkv_ready_backward(c->dev, d[0], d[1], d[2], qkv[0], qkv[1], cs, mask);
+	linears_backward(c, self_attention_qkv(l), &s->qkv_save, dx, d, x, want_dx ? LINEAR_DX : LINEAR_NO_DX, false);
+	dev_join(c->dev);
 	arena_release(c->act, mark);
 }

@@ -6,29 +6,34 @@
 #ifndef ACE_LAYERS_SELF_ATTENTION_H
 #define ACE_LAYERS_SELF_ATTENTION_H
 
-#include "layers/linear.h"
+#include "layers/linears.h"
 
 struct self_attention {
 	struct linear q, k, v, out;
+	struct linears qkv, o;
 	int64_t heads;
 };
 
 struct self_attention_save {
-	struct tensor q, k, v;		/* [B, T, D], as the attention takes them */
+	struct tensor qkv[LINEARS];	/* [B, T, D] each, as the attention takes them */
 	struct tensor o, den;		/* [B, T, D], [B, T, H] */
-	struct linear_save q_save, k_save, v_save, out_save;
+	struct linears_save qkv_save, out_save;
 };
 
-/* y = attention of x, both [B, T, D]; cs: table of rope_table [2, >= T, d]; mask [B, T]. What s points to is taken from c->act
- * and stays there; the caller releases it. */
+/* y = attention of x, both [B, T, D]; x of linears_input(self_attention_qkv); cs: table of rope_table [2, >= T, d]; mask
+ * [B, T]. What s points to is taken from c->act and stays there; the caller releases it. */
 void self_attention_forward(struct ctx *c, const struct self_attention *l, struct self_attention_save *s, struct tensor y,
                             struct tensor x, struct tensor cs, struct tensor mask);
 
-/* dx = (when want_dx) for dy. x is read only when self_attention_wants_x. Leaves c->act as found. */
+/* dx = (when want_dx) for dy, of linears_output(self_attention_out). x is read only when self_attention_wants_x. Leaves
+ * c->act as found. */
 void self_attention_backward(struct ctx *c, const struct self_attention *l, const struct self_attention_save *s,
                              struct tensor dx, struct tensor dy, struct tensor x, struct tensor cs, struct tensor mask,
                              bool want_dx);
 
 bool self_attention_trains(const struct self_attention *l);
 bool self_attention_wants_x(const struct self_attention *l);
+
+struct linears_use self_attention_qkv(const struct self_attention *l);
+struct linears_use self_attention_out(const struct self_attention *l);
 #endif

@@ -69,14 +69,14 @@ open_mel(struct codec *c, const char *folder)
 }
 
 static enum status
-open_parts(struct codec *c, const char *model_folder, struct dev *d)
+open_parts(struct codec *c, const char *model_folder, enum dtype dtype, struct dev *d)
 {
 	char *autoencoder = file_path("%s/music_dcae_f8c8", model_folder);
 	char *vocoder = file_path("%s/music_vocoder", model_folder);
 	int shrink;
 	enum status st;
 
-	st = autoencoder && vocoder ? dcae_open(&c->dcae, autoencoder, d) : ace_fail(ACE_ENOMEM, "no memory for file names");
+	st = autoencoder && vocoder ? dcae_open(&c->dcae, autoencoder, dtype, d) : ace_fail(ACE_ENOMEM, "no memory for file names");
 	if (st)
 		goto done;
 	shrink = 1 << (c->dcae.config.encoder.stages - 1);
@@ -99,12 +99,12 @@ done:
 }
 
 enum status
-codec_open(struct codec *c, const char *model_folder, struct dev *d)
+codec_open(struct codec *c, const char *model_folder, enum dtype dtype, struct dev *d)
 {
 	enum status st;
 
 	*c = (struct codec){ .dev = d };
-	if ((st = open_parts(c, model_folder, d)))
+	if ((st = open_parts(c, model_folder, dtype, d)))
 		codec_close(c);
 	return st;
 }
@@ -138,6 +138,26 @@ const char *
 codec_hash(const struct codec *c)
 {
 	return c->hash;
+}
+
+enum status
+codec_hash_of(const char *model_folder, char hex[65])
+{
+	char *autoencoder = file_path("%s/music_dcae_f8c8", model_folder);
+	char *vocoder = file_path("%s/music_vocoder", model_folder);
+	struct codec c = { 0 };
+	enum status st;
+
+	st = autoencoder && vocoder ? weights_open(&c.dcae.weights, autoencoder)
+	                            : ace_fail(ACE_ENOMEM, "no memory for file names");
+	if (st == ACE_OK)
+		st = open_mel(&c, vocoder);
+	memcpy(hex, c.hash, sizeof c.hash);
+	mel_close(c.mel);
+	weights_close(&c.dcae.weights);
+	free(autoencoder);
+	free(vocoder);
+	return st;
 }
 
 /* The encoder on d, all its memory from act: mel and latent first. */

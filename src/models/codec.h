@@ -24,8 +24,8 @@ struct codec {
 };
 
 /* model_folder holds music_dcae_f8c8/ and music_vocoder/. A vocoder folder whose file lacks the mel buffers will do; one
- * that is missing will not. */
-enum status codec_open(struct codec *c, const char *model_folder, struct dev *d) ACE_NODISCARD;
+ * that is missing will not. dtype: of the autoencoder (dcae.h). */
+enum status codec_open(struct codec *c, const char *model_folder, enum dtype dtype, struct dev *d) ACE_NODISCARD;
 void codec_close(struct codec *c);
 
 /* Latent frames T of n48 samples at 48 kHz, and the frames of real audio in them that upstream counts (latent_length). Both by
@@ -44,6 +44,8 @@ int codec_rows(const struct codec *c);
 
 /* SHA-256 over the autoencoder's weights and the mel buffers: what a cache records; borrowed. */
 const char *codec_hash(const struct codec *c);
+/* The same of a folder that is not opened for encoding. */
+enum status codec_hash_of(const char *model_folder, char hex[65]) ACE_NODISCARD;
 
 /* Bytes of working memory that encoding n48 samples takes, by a dry run. */
 size_t codec_memory(const struct codec *c, int64_t n48);

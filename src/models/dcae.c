@@ -1,20 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "models/dcae.h"
+#include "models/dcae_parts.h"
 
 #include "ops/map.h"
+#include "ops/wave.h"
 
 #include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#define NORM_EPS 1e-5f
-
-/* What one entry of down_blocks.i is. */
-enum block_kind { BLOCK_RES, BLOCK_VIT, BLOCK_DOWN };
-
 struct dcae_block {
-	enum block_kind kind;
+	enum dcae_block_kind kind;
 	char name[40];				/* "encoder.down_blocks.2.1" */
 	int64_t in, out;			/* channels */
 	struct tensor conv1_w, conv1_b, conv2_w;		/* RES; DOWN: conv1 */
@@ -45,6 +41,8 @@ take(struct take *t, const char *name, bool view2, int rank, const int64_t dim[]
 		return x;
 	snprintf(full, sizeof full, "%s%s%s", t->block, *t->block ? "." : "", name);
 	t->st = weights_get(&t->m->weights, full, F32, rank, dim, &x);
+	if (t->st == ACE_OK)
+		t->st = placed_take(&t->m->placed, t->m->dev, full, &x);
 	return t->st == ACE_OK && view2 ? tensor_view(x, 2, dim[0], dim[1]) : x;
 }
 
@@ -134,14 +132,15 @@ load(struct dcae *m)
 }
 
 enum status
-dcae_open(struct dcae *m, const char *folder, struct dev *d)
+dcae_open(struct dcae *m, const char *folder, enum dtype dtype, struct dev *d)
 {
 	enum status st;
 
+	assert(dtype == F32 || dtype == BF16);
 	*m = (struct dcae){ .dev = d };
 	ACE_TRY(dcae_config_read(&m->config, folder));
 	ACE_TRY(weights_open(&m->weights, folder));
-	if ((st = load(m)))
+	if ((st = dtype == F32 ? load(m) : dcae_pixels_load(m)))
 		dcae_close(m);
 	return st;
 }
@@ -151,6 +150,9 @@ dcae_close(struct dcae *m)
 {
 	if (m) {
 		free(m->block);
+		dcae_pixels_free(m);
+		if (m->dev)
+			placed_free(&m->placed, m->dev);
 		weights_close(&m->weights);
 		*m = (struct dcae){ 0 };
 	}
@@ -191,7 +193,7 @@ res_forward(struct ctx *c, const struct dcae *m, const struct dcae_block *b, str
 	tap(m, h, "%s.nonlinearity", b->name);
 	map_conv(c->dev, y, h, b->conv2_w, none, 1);
 	tap(m, y, "%s.conv2", b->name);
-	map_rms(c->dev, y, y, b->norm_w, b->norm_b, NORM_EPS);
+	map_rms(c->dev, y, y, b->norm_w, b->norm_b, DCAE_EPS);
 	tap(m, y, "%s.norm", b->name);
 	map_add(c->dev, x, y);
 	arena_release(c->act, mark);
@@ -224,7 +226,7 @@ attention_forward(struct ctx *c, const struct dcae *m, const struct dcae_block *
 	map_attend(c->dev, y, all, d);
 	map_linear(c->dev, o, y, b->to_out, none);
 	tap(m, o, "%s.attn.to_out", b->name);
-	map_rms(c->dev, o, o, b->attn_norm_w, b->attn_norm_b, NORM_EPS);
+	map_rms(c->dev, o, o, b->attn_norm_w, b->attn_norm_b, DCAE_EPS);
 	tap(m, o, "%s.attn.norm_out", b->name);
 	map_add(c->dev, x, o);
 	tap(m, x, "%s.attn", b->name);
@@ -248,7 +250,7 @@ gated_forward(struct ctx *c, const struct dcae *m, const struct dcae_block *b, s
 	map_gate(c->dev, gated, deep);
 	map_linear(c->dev, y, gated, b->point_w, none);
 	tap(m, y, "%s.conv_out.conv_point", b->name);
-	map_rms(c->dev, y, y, b->norm_w, b->norm_b, NORM_EPS);
+	map_rms(c->dev, y, y, b->norm_w, b->norm_b, DCAE_EPS);
 	tap(m, y, "%s.conv_out.norm", b->name);
 	map_add(c->dev, x, y);
 	tap(m, x, "%s.conv_out", b->name);
@@ -260,8 +262,13 @@ dcae_encode(struct ctx *c, struct dcae *m, struct tensor z, struct tensor mel)
 {
 	int64_t first = m->config.encoder.stage[0].width;
 	size_t mark = arena_mark(c->act);
-	struct tensor x = map_of(c, first, mel.dim[1], mel.dim[2]);
+	struct tensor x;
 
+	if (m->pixels) {
+		dcae_pixels_encode(c, m, z, mel);
+		return;
+	}
+	x = map_of(c, first, mel.dim[1], mel.dim[2]);
 	assert(mel.rank == 3 && mel.dtype == F32 && mel.dim[0] == m->config.channels);
 	map_conv(c->dev, x, mel, m->in_w, m->in_b, 1);
 	tap(m, x, "encoder.conv_in");
@@ -291,5 +298,141 @@ dcae_encode(struct ctx *c, struct dcae *m, struct tensor z, struct tensor mel)
 	tap(m, z, "encoder.conv_out");
 	if (m->config.encoder.shortcut)
 		map_group_mean(c->dev, z, x);
+	arena_release(c->act, mark);
+}
+
+/* --- the decoder: a BLOCK_DOWN is the way up here --- */
+
+static void
+take_stage(struct take *t, struct dcae_block **next, int i)
+{
+	const struct dcae_half *h = &t->m->config.decoder;
+	bool up = i + 1 < h->stages;
+
+	for (int j = 0; j < h->stage[i].layers + up; j++) {
+		struct dcae_block *b = (*next)++;
+		bool resize = up && j == 0;
+		b->kind = resize ? BLOCK_DOWN : h->stage[i].kind == DCAE_RES ? BLOCK_RES : BLOCK_VIT;
+		b->in = resize ? h->stage[i + 1].width : h->stage[i].width;
+		b->out = h->stage[i].width;
+		snprintf(b->name, sizeof b->name, "decoder.up_blocks.%d.%d", i, j);
+		t->block = b->name;
+		if (b->kind == BLOCK_RES)
+			take_res(t, b);
+		else if (b->kind == BLOCK_VIT)
+			take_vit(t, b, &h->stage[i]);
+		else
+			take_down(t, b);
+	}
+}
+
+static enum status
+load_decoder(struct dcae *m)
+{
+	const struct dcae_half *h = &m->config.decoder;
+	struct take t = { .m = m, .block = "decoder" };
+	struct dcae_block *b;
+	int64_t first = h->stage[0].width, last = h->stage[h->stages - 1].width;
+
+	for (int i = 0; i < h->stages; i++)
+		m->n_blocks += h->stage[i].layers + (i + 1 < h->stages);
+	b = m->block = calloc((size_t)m->n_blocks, sizeof *m->block);
+	if (!b)
+		return ace_fail(ACE_ENOMEM, "no memory for the autoencoder's blocks");
+	m->in_w = take(&t, "conv_in.weight", false, 4, DIMS(last, m->config.latent, 3, 3));
+	m->in_b = take(&t, "conv_in.bias", false, 1, DIMS(last));
+	m->norm_w = take(&t, "norm_out.weight", false, 1, DIMS(first));
+	m->norm_b = take(&t, "norm_out.bias", false, 1, DIMS(first));
+	m->out_w = take(&t, "conv_out.weight", false, 4, DIMS(m->config.channels, first, 3, 3));
+	m->out_b = take(&t, "conv_out.bias", false, 1, DIMS(m->config.channels));
+	for (int i = h->stages - 1; i >= 0; i--)
+		take_stage(&t, &b, i);
+	return t.st;
+}
+
+enum status
+dcae_decoder_open(struct dcae *m, const char *folder, struct dev *d)
+{
+	enum status st;
+
+	*m = (struct dcae){ .dev = d };
+	ACE_TRY(dcae_config_read(&m->config, folder));
+	ACE_TRY(weights_open(&m->weights, folder));
+	if ((st = load_decoder(m)))
+		dcae_close(m);
+	return st;
+}
+
+/* y = conv(x, each position four times) + x unfolded from channels */
+static void
+up_forward(struct ctx *c, const struct dcae *m, const struct dcae_block *b, struct tensor y, struct tensor x)
+{
+	size_t mark = arena_mark(c->act);
+	struct tensor twice = map_of(c, b->in, y.dim[1], y.dim[2]);
+
+	map_double(c->dev, twice, x);
+	map_conv(c->dev, y, twice, b->conv1_w, b->conv1_b, 1);
+	tap(m, y, "%s.conv", b->name);
+	map_grow(c->dev, y, x);
+	arena_release(c->act, mark);
+}
+
+/* The most numbers that a map between blocks has, for latents of N positions. */
+static int64_t
+largest_map(const struct dcae *m, int64_t positions)
+{
+	const struct dcae_half *h = &m->config.decoder;
+	int64_t most = 0;
+
+	for (int i = 0; i < h->stages; i++) {
+		int64_t grown = positions << 2 * (h->stages - 1 - i);
+		most = h->stage[i].width * grown > most ? h->stage[i].width * grown : most;
+	}
+	return most;
+}
+
+void
+dcae_decode(struct ctx *c, struct dcae *m, struct tensor mel, struct tensor z)
+{
+	const struct dcae_half *h = &m->config.decoder;
+	size_t mark = arena_mark(c->act);
+	int64_t rows = z.dim[1], width = z.dim[2], most = largest_map(m, rows * width);
+	void *place[2] = { arena_tensor(c->act, F32, 1, most).data, arena_tensor(c->act, F32, 1, most).data };
+	struct tensor x = tensor_of(place[0], F32, 3, h->stage[h->stages - 1].width, rows, width), y;
+	int now = 0;
+
+	assert(z.rank == 3 && z.dtype == F32 && z.dim[0] == m->config.latent && mel.rank == 3 && mel.dim[0] == m->config.channels);
+	assert(mel.dim[1] == rows << (h->stages - 1) && mel.dim[2] == width << (h->stages - 1));
+	map_conv(c->dev, x, z, m->in_w, m->in_b, 1);
+	tap(m, x, "decoder.conv_in");
+	if (h->shortcut)
+		map_repeat(c->dev, x, z);
+	for (int i = 0; i < m->n_blocks; i++) {
+		const struct dcae_block *b = &m->block[i];
+		switch (b->kind) {
+		case BLOCK_RES:
+			res_forward(c, m, b, x);
+			break;
+		case BLOCK_VIT:
+			attention_forward(c, m, b, x);
+			gated_forward(c, m, b, x);
+			break;
+		case BLOCK_DOWN:
+			now = !now;
+			y = tensor_of(place[now], F32, 3, b->out, 2 * x.dim[1], 2 * x.dim[2]);
+			up_forward(c, m, b, y, x);
+			x = y;
+			break;
+		}
+		tap(m, x, "%s", b->name);
+	}
+	map_rms(c->dev, x, x, m->norm_w, m->norm_b, 1e-5f);
+	tap(m, x, "decoder.norm_out");
+	if (m->config.decoder_silu)
+		map_silu(c->dev, x, x);
+	else
+		map_relu(c->dev, x, x);
+	tap(m, x, "decoder.conv_act");
+	map_conv(c->dev, mel, x, m->out_w, m->out_b, 1);
 	arena_release(c->act, mark);
 }

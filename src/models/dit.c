@@ -2,6 +2,7 @@
 #include "models/dit.h"
 
 #include "models/dit_parts.h"
+#include "models/lyric_encoder.h"
 #include "ops/ends.h"
 #include "ops/modulate.h"
 #include "ops/rows.h"
@@ -14,12 +15,31 @@ run_block(struct ctx *c, void *me, int i, struct tensor y, struct tensor x)
 	struct dit *m = me;
 	bool modulation = c->training && (m->block[i].table.train || dit_time_trains(m));
 
+	ctx_block(c, &m->weak, i);
 	block_forward(c, &m->block[i], &m->save.block[i], y, x, &m->save.shared, modulation);
+	c->tau = 0.f;
 }
 
-/* The lowest block whose backward pass is wanted: block 0 when anything before the blocks trains. */
-static int
-first_block(const struct dit *m)
+static enum status
+check_weak(const struct weakening *w, int n, const char *what)
+{
+	if (w->from >= 0 && w->from <= w->to && w->to <= n && w->clip >= 0)
+		return ACE_OK;
+	return ace_fail(ACE_ECONFIG, "weak queries are wanted in %s %d to %d, and the model has %d", what, w->from, w->to - 1, n);
+}
+
+enum status
+dit_weaken(struct dit *m, const struct weakening *blocks, const struct weakening *lyric_layers)
+{
+	ACE_TRY(check_weak(blocks, m->cfg.layers, "blocks"));
+	ACE_TRY(check_weak(lyric_layers, m->lyric->n, "layers of the lyric encoder"));
+	m->weak = *blocks;
+	m->lyric->weak = *lyric_layers;
+	return ACE_OK;
+}
+
+int
+dit_first_block(const struct dit *m)
 {
 	int i = 0;
 
@@ -36,7 +56,7 @@ run_block_backward(struct ctx *c, void *me, int i, struct tensor dx, struct tens
 	struct dit *m = me;
 
 	dit_projections_backward(c, m, i, dx);
-	block_backward(c, &m->block[i], &m->save.block[i], dx, x, &m->save.shared, dit_patch_trains(m) || i > first_block(m));
+	block_backward(c, &m->block[i], &m->save.block[i], dx, x, &m->save.shared, dit_patch_trains(m) || i > dit_first_block(m));
 }
 
 static void
@@ -73,7 +93,7 @@ final_forward(struct ctx *c, struct dit *m, struct tensor v)
 	s->final_m = arena_tensor(c->act, F32, 3, x.dim[0], 2, x.dim[2]);
 	s->final_r = arena_tensor(c->act, F32, 2, x.dim[0], x.dim[1]);
 	mark = arena_mark(c->act);
-	y = arena_like(c->act, x);
+	y = arena_make(c->act, c->half, x.rank, x.dim);
 	o = arena_tensor(c->act, F32, 3, x.dim[0], x.dim[1], linear_out(&m->final));
 	modulation_forward(c->dev, s->final_m, m->final_table.value, one_row(s->e));
 	rms_modulate_forward(c->dev, y, s->final_r, x, s->final_m, FINAL_SHIFT, FINAL_SCALE);
@@ -93,7 +113,7 @@ final_backward(struct ctx *c, struct dit *m, struct tensor dx, struct tensor de,
 	o = arena_tensor(c->act, F32, 3, x.dim[0], x.dim[1], linear_out(&m->final));
 	ends_latent_tokens(c->dev, o, dv, true);
 	if (linear_wants_x(&m->final)) {
-		y = arena_like(c->act, x);
+		y = arena_make(c->act, c->half, x.rank, x.dim);
 		rms_modulate_forward(c->dev, y, s->final_r, x, s->final_m, FINAL_SHIFT, FINAL_SCALE);
 	}
 	linear_backward(c, &m->final, NULL, dx, o, y, LINEAR_DX);
@@ -116,6 +136,12 @@ dit_forward(struct ctx *c, struct dit *m, struct tensor v, const struct dit_inpu
 	int64_t B = v.dim[0], T = v.dim[3];
 
 	check(m, v, in);
+	if (dit_prepare(m) != ACE_OK) {
+		c->dev->status = ACE_EDEVICE;		/* the message was kept */
+		return;
+	}
+	c->half = dit_half(m);
+	params_spread(&m->params, c->dev);
 	m->in = in;
 	s->shared = (struct block_shared){ 0 };
 	dit_time_forward(c, m);
@@ -157,11 +183,12 @@ dit_backward(struct ctx *c, struct dit *m, const struct dit_input *in, struct te
 
 	check(m, dv, in);
 	assert(c->training);
+	c->half = dit_half(m);
 	m->in = in;
 	s->shared.dt = wanted(c, s->shared.t, time);
-	s->shared.denc = wanted(c, s->shared.keys.enc, tokens);
+	s->shared.denc = wanted(c, tensor_make(NULL, F32, 3, s->shared.keys.enc.dim), tokens);
 	final_backward(c, m, dx, de, dv);
-	stack_backward(c, &m->stack, dx, first_block(m));
+	stack_backward(c, &m->stack, dx, dit_first_block(m));
 	if (dit_patch_trains(m))
 		dit_patch_backward(c, m, dx);
 	if (time)

@@ -36,10 +36,14 @@ struct dit_input {
 };
 
 struct dit_options {
-	enum dtype dtype;		/* of the matrices: F32 or BF16 */
+	enum dtype dtype;		/* of the matrices: F32, BF16 or F16 */
 	bool attention_masks;		/* false: every mask inside the blocks is ones, as in the packaged copy (section 11) */
 	bool projectors;		/* read the projectors as well */
+	enum dtype base;		/* I8 or F8: frozen matrices are kept so (training.md section 7); else as dtype says */
+	bool quantize_feed_forward;	/* those of the feed-forward too */
+	bool lyrics_train;		/* the lyric modules will train beside adapters: they are F32, and not kept so */
 	int checkpoint_interval;	/* 0: off; n: blocks whose index is a multiple of n are recomputed */
+	bool half_grads;		/* params.h; gradient_precision=unmodified */
 	float lyric_dropout;		/* of the lyric encoder, in training: 0.1, or 0 to turn it off */
 };
 
@@ -72,7 +76,10 @@ struct dit {
 	struct stack stack;		/* its hooks may be set by the caller */
 	struct dit_save save;
 	const struct dit_input *in;	/* while a pass runs */
-	const struct tensor *lyric_states;	/* tests only: [B, Y, E], instead of running the lyric encoder; else NULL */
+	int packed;			/* 1 + params.changes when dit_prepare did its work; 0: never */
+	const struct tensor *lyric_states;	/* [B, Y, E] of the activations' type (dit_half), instead of running the lyric encoder:
+						 * where many calls have the same lyrics, and in tests; else NULL */
+	struct weakening weak;		/* of both attentions, where one generates (sampling.md section 4) */
 };
 
 /* Open FOLDER/config.json and the weights beside it. m and o->... are copied; d is borrowed. */
@@ -83,7 +90,7 @@ void dit_close(struct dit *m);
 enum status dit_add_lora(struct dit *m, const struct lora_options *o) ACE_NODISCARD;
 
 enum dit_part {
-	DIT_LYRICS = 1,			/* lyric_embs, lyric_encoder, lyric_proj */
+	DIT_LYRICS = 1,			/* lyric_embs, lyric_encoder, lyric_proj; F32 with lyrics_train */
 	DIT_FULL = 2,			/* every base param that the pass reads */
 };
 /* Let base params of these parts train: their values become writable copies. */
@@ -92,9 +99,29 @@ enum status dit_train(struct dit *m, unsigned parts) ACE_NODISCARD;
 /* Zeroed gradients for all that trains, in one block (params.h); call once, after adapters and parts are chosen. */
 enum status dit_alloc_grads(struct dit *m, struct tensor *all) ACE_NODISCARD;
 
+/* Put weights side by side where the device wants them so (params_pack), after adapters and parts are chosen: values of weights
+ * move. dit_alloc_grads does it, and dit_forward when it is still to be done. */
+enum status dit_prepare(struct dit *m) ACE_NODISCARD;
+
+/* What dit_forward and dit_backward keep activations in, and set c->half to: BF16 on a cuda device with BF16 matrices. */
+enum dtype dit_half(const struct dit *m);
+
 /* Every param in use, adapters last. */
 int dit_n_params(const struct dit *m);
 struct param *dit_param(struct dit *m, int i);
+
+/* The lowest block that the backward pass reaches: 0 when anything before the blocks trains. */
+int dit_first_block(const struct dit *m);
+
+enum { DIT_WEAK_FROM = 15, DIT_WEAK_TO = 20 };
+#define DIT_WEAK_TAU 0.01f
+
+/* Weak queries of these blocks, in the samples from clip on, until dit_weaken with none. ACE_ECONFIG when the model has not so many
+ * blocks, naming what. */
+enum status dit_weaken(struct dit *m, const struct weakening *blocks, const struct weakening *lyric_layers) ACE_NODISCARD;
+
+/* y [B, Y, E] of dit_half: the lyric encoder alone, for ids and mask [B, Y]; what lyric_states may then point to. */
+void dit_lyric_states(struct ctx *c, struct dit *m, struct tensor y, struct tensor ids, struct tensor mask);
 
 /* v [B, 8, 16, T] F32, out. */
 void dit_forward(struct ctx *c, struct dit *m, struct tensor v, const struct dit_input *in);

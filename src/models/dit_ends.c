@@ -59,11 +59,23 @@ static void
 embed(struct ctx *c, const struct linear *l, struct tensor enc, struct tensor x, int64_t at)
 {
 	size_t mark = arena_mark(c->act);
-	struct tensor y = arena_tensor(c->act, F32, 3, x.dim[0], x.dim[1], linear_out(l));
+	struct tensor y = arena_tensor(c->act, c->half, 3, x.dim[0], x.dim[1], linear_out(l));
 
 	linear_forward(c, l, NULL, y, x);
 	ends_place(c->dev, enc, y, at);
 	arena_release(c->act, mark);
+}
+
+/* Columns behind each encoder token for the adapters of the blocks' keys and values. */
+static int64_t
+dit_enc_room(const struct dit *m)
+{
+	int64_t most = 0;
+
+	for (int64_t i = 0; i < m->cfg.layers; i++)
+		if (m->block[i].cross.kv.r > most)
+			most = m->block[i].cross.kv.r;
+	return most;
 }
 
 static struct tensor
@@ -81,11 +93,13 @@ dit_tokens_forward(struct ctx *c, struct dit *m)
 	int64_t M = 1 + S + Y;
 	struct tensor speaker = tensor_view(in->speaker, 3, B, 1, in->speaker.dim[1]);
 
-	keys->enc = arena_tensor(c->act, F32, 3, B, M, m->cfg.width);
+	keys->enc = arena_tensor(c->act, c->half, 3, B, M, m->cfg.width + dit_enc_room(m));
+	if (dit_enc_room(m))
+		keys->enc = tensor_columns(keys->enc, 0, m->cfg.width);
 	keys->mask = arena_tensor(c->act, F32, 2, B, M);
 	keys->frame_mask = in->frame_mask;
 	keys->cs = arena_tensor(c->act, F32, 3, 2, T > M ? T : M, m->cfg.head_dim);
-	m->save.lyric = arena_tensor(c->act, F32, 3, B, Y, m->cfg.lyric_dim);
+	m->save.lyric = arena_tensor(c->act, c->half, 3, B, Y, m->cfg.lyric_dim);
 	attend_rope_table(c->dev, keys->cs, (float)m->cfg.rope_theta);
 	embed(c, &m->speaker, keys->enc, speaker, 0);
 	embed(c, &m->genre, keys->enc, in->text, 1);
@@ -111,7 +125,7 @@ embed_backward(struct ctx *c, struct dit *m, const struct linear *l, struct tens
 	struct tensor dy;
 
 	if (linear_trains(l)) {
-		dy = arena_tensor(c->act, F32, 3, x.dim[0], x.dim[1], linear_out(l));
+		dy = arena_tensor(c->act, c->half, 3, x.dim[0], x.dim[1], linear_out(l));
 		ends_take(c->dev, dy, m->save.shared.denc, at);
 		linear_backward(c, l, NULL, dy, dy, x, LINEAR_NO_DX);
 	}
@@ -131,8 +145,8 @@ dit_tokens_backward(struct ctx *c, struct dit *m)
 	if (Y > 0 && !dit_lyrics_train(m))
 		embed_backward(c, m, &m->lyric_proj, m->save.lyric, 1 + S);
 	else if (Y > 0) {
-		dy = arena_tensor(c->act, F32, 3, B, Y, m->cfg.width);
-		dx = arena_like(c->act, m->save.lyric);
+		dy = arena_tensor(c->act, c->half, 3, B, Y, m->cfg.width);
+		dx = arena_tensor(c->act, F32, 3, B, Y, m->cfg.lyric_dim);
 		ends_take(c->dev, dy, m->save.shared.denc, 1 + S);
 		linear_backward(c, &m->lyric_proj, NULL, dx, dy, m->save.lyric, LINEAR_DX);
 		dit_lyrics_backward(c, m, dx);

@@ -40,6 +40,14 @@ dit_lyrics_forward(struct ctx *c, struct dit *m, struct tensor y)
 }
 
 void
+dit_lyric_states(struct ctx *c, struct dit *m, struct tensor y, struct tensor ids, struct tensor mask)
+{
+	c->half = dit_half(m);
+	params_spread(&m->params, c->dev);
+	lyric_encoder_forward(c, m->lyric, y, ids, mask);
+}
+
+void
 dit_lyrics_backward(struct ctx *c, struct dit *m, struct tensor dy)
 {
 	lyric_encoder_backward(c, m->lyric, dy);

@@ -74,7 +74,9 @@ open_ends(struct dit *m)
 	ACE_TRY(params_linear(ps, &m->t_block, "t_block.1", true, 2, params_dims(6 * D, D)));
 	ACE_TRY(params_linear(ps, &m->speaker, "speaker_embedder", true, 2, params_dims(D, m->cfg.speaker_dim)));
 	ACE_TRY(params_linear(ps, &m->genre, "genre_embedder", true, 2, params_dims(D, m->cfg.text_dim)));
+	ps->dtype = m->opt.lyrics_train ? F32 : m->opt.dtype;
 	ACE_TRY(params_linear(ps, &m->lyric_proj, "lyric_proj", true, 2, params_dims(D, m->cfg.lyric_dim)));
+	ps->dtype = m->opt.dtype;
 	ACE_TRY(params_shape(ps, "proj_in.early_conv_layers.0.weight", 4, conv));
 	if (conv[0] < DIT_GROUPS || conv[0] % DIT_GROUPS)
 		return ace_fail(ACE_EDATA, "%s: proj_in.early_conv_layers.0.weight has %lld rows, wanted a multiple of %d",
@@ -93,7 +95,12 @@ open_all(struct dit *m, const char *folder)
 {
 	ACE_TRY(dit_config_read(&m->cfg, folder));
 	ACE_TRY(weights_open(&m->weights, folder));
+	m->weights.dry = dev_is_dry(m->dev);
 	params_init(&m->params, &m->weights, m->dev, m->opt.dtype);
+	m->params.base = m->opt.base;
+	m->params.half_grads = m->opt.half_grads;
+	m->params.left = m->opt.lyrics_train ? "lyric_" : NULL;
+	m->params.quantize_conv1d = m->opt.quantize_feed_forward;
 	m->block = calloc((size_t)m->cfg.layers, sizeof *m->block);
 	m->save.block = calloc((size_t)m->cfg.layers, sizeof *m->save.block);
 	m->save.x = calloc((size_t)m->cfg.layers + 1, sizeof *m->save.x);
@@ -102,7 +109,9 @@ open_all(struct dit *m, const char *folder)
 	for (int64_t i = 0; i < m->cfg.layers; i++)
 		ACE_TRY(open_block(m, i));
 	ACE_TRY(open_ends(m));
+	m->params.dtype = m->opt.lyrics_train ? F32 : m->opt.dtype;
 	ACE_TRY(dit_lyrics_open(m));
+	m->params.dtype = m->opt.dtype;
 	return m->opt.projectors ? open_projectors(m) : ACE_OK;
 }
 
@@ -157,6 +166,7 @@ dit_train(struct dit *m, unsigned parts)
 enum status
 dit_alloc_grads(struct dit *m, struct tensor *all)
 {
+	ACE_TRY(dit_prepare(m));
 	return params_alloc_grads(&m->params, all);
 }
 

@@ -108,7 +108,9 @@ run_layer(struct ctx *c, void *me, int i, struct tensor y, struct tensor x)
 {
 	struct lyric_encoder *m = me;
 
+	ctx_block(c, &m->weak, i);
 	lyric_layer_forward(c, &m->layer[i], &m->save[i], y, x, &m->shared);
+	c->tau = 0.f;
 }
 
 static bool
@@ -169,6 +171,20 @@ embed(struct ctx *c, struct lyric_encoder *m, struct tensor x)
 	drop(c, m, x, DROP_SCALED);
 }
 
+/* The table is made in F32 whatever it is stored in. */
+static void
+positions(struct ctx *c, struct lyric_encoder *m, int64_t Y)
+{
+	size_t mark = arena_mark(c->act);
+	struct tensor pe = c->half == F32 ? m->shared.pe : arena_tensor(c->act, F32, 2, 2 * Y - 1, m->width);
+
+	lyric_positions(c->dev, pe);
+	drop(c, m, pe, DROP_POSITIONS);
+	if (c->half != F32)
+		rows_copy(c->dev, m->shared.pe, pe);
+	arena_release(c->act, mark);
+}
+
 void
 lyric_encoder_forward(struct ctx *c, struct lyric_encoder *m, struct tensor y, struct tensor ids, struct tensor mask)
 {
@@ -177,14 +193,13 @@ lyric_encoder_forward(struct ctx *c, struct lyric_encoder *m, struct tensor y, s
 
 	m->ids = ids;
 	m->shared.mask = mask;
-	m->shared.pe = arena_tensor(c->act, F32, 2, 2 * Y - 1, m->width);
+	m->shared.pe = arena_tensor(c->act, c->half, 2, 2 * Y - 1, m->width);
 	m->x[0] = arena_tensor(c->act, F32, 3, B, Y, m->width);
 	m->tokens = arena_like(c->act, m->x[0]);
 	m->embedded = arena_like(c->act, m->x[0]);
 	m->embed_stat = arena_tensor(c->act, F32, 2, B * Y, 2);
 	m->after_stat = arena_tensor(c->act, F32, 2, B * Y, 2);
-	lyric_positions(c->dev, m->shared.pe);
-	drop(c, m, m->shared.pe, DROP_POSITIONS);
+	positions(c, m, Y);
 	embed(c, m, m->x[0]);
 	m->stack.me = m;
 	m->stack.forward = run_layer;

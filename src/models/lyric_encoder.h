@@ -27,6 +27,7 @@ struct lyric_encoder {
 	struct tensor tokens, embedded, embed_stat, after_stat;
 	struct lyric_shared shared;
 	struct tensor ids;
+	struct weakening weak;		/* set by who generates; layers 4 and 5 of the published model */
 };
 
 /* Read lyric_embs.weight [vocab, width] and lyric_encoder.*; sizes without a configuration come from the shapes. interval:
@@ -34,6 +35,8 @@ struct lyric_encoder {
 enum status lyric_encoder_open(struct lyric_encoder *m, struct params *ps, int64_t vocab, int64_t width, float dropout,
                                int interval) ACE_NODISCARD;
 void lyric_encoder_close(struct lyric_encoder *m);
+
+enum { LYRIC_WEAK_FROM = 4, LYRIC_WEAK_TO = 6 };
 
 /* y [B, Y, E]: states behind after_norm, for ids [B, Y] I32 in range and mask [B, Y] F32. Y > 0. */
 void lyric_encoder_forward(struct ctx *c, struct lyric_encoder *m, struct tensor y, struct tensor ids, struct tensor mask);

@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "kernels/kernels.h"
+#include "ops/quant.h"
 
 #include <assert.h>
 #include <math.h>
@@ -12,7 +13,7 @@
 void
 params_init(struct params *ps, struct weights *w, struct dev *dev, enum dtype dtype)
 {
-	*ps = (struct params){ .w = w, .dev = dev, .dtype = dtype };
+	*ps = (struct params){ .w = w, .dev = dev, .dtype = dtype, .base = dtype };
 }
 
 void
@@ -28,6 +29,7 @@ params_free(struct params *ps)
 	free(ps->module);
 	free(ps->text);
 	free(ps->owned);
+	free(ps->place);
 	*ps = (struct params){ 0 };
 }
 
@@ -65,19 +67,27 @@ keep_text(struct params *ps, const char *a, const char *b, const char **text)
 	return ACE_OK;
 }
 
-/* Device memory owned by the list. On the dry device there is none: *p is NULL. */
-static enum status
-own(struct params *ps, size_t bytes, const char *what, void **p)
+enum status
+params_own(struct params *ps, size_t bytes, const char *what, void **p)
 {
 	void *list = ps->owned;
 
 	ACE_TRY(grow(&list, ps->n_owned, &ps->owned_cap, sizeof *ps->owned));
 	ps->owned = list;
-	*p = ps->dev->m->alloc(ps->dev, bytes);
-	if (!*p && !dev_is_dry(ps->dev))
-		return ace_fail(ACE_ENOMEM, "no memory for %s (%zu bytes)", what, bytes);
+	ACE_TRY(dev_alloc(ps->dev, bytes, what, p));
 	ps->owned[ps->n_owned++] = *p;
 	return ACE_OK;
+}
+
+void
+params_disown(struct params *ps, void *p)
+{
+	for (int i = ps->n_owned - 1; p && i >= 0; i--)
+		if (ps->owned[i] == p) {
+			ps->dev->m->free(ps->dev, p);
+			ps->owned[i] = ps->owned[--ps->n_owned];
+			return;
+		}
 }
 
 static enum status
@@ -92,13 +102,76 @@ list_param(struct params *ps, struct param *p)
 	return ACE_OK;
 }
 
+/* The value moves to a cuda device; where the file has another type it is converted there. */
+static enum status
+upload(struct params *ps, struct param *p, enum dtype dtype)
+{
+	struct tensor host = p->value;
+	void *raw;
+
+	p->value.dtype = dtype;
+	if (!dev_is_dry(ps->dev))
+		weights_read_ahead(ps->w, host);
+	ACE_TRY(params_own(ps, tensor_bytes(p->value), p->name, &p->value.data));
+	if (host.dtype == dtype) {
+		ps->dev->m->upload(ps->dev, p->value.data, host.data, tensor_bytes(host));
+		return ps->dev->status;
+	}
+	ACE_TRY(dev_alloc(ps->dev, tensor_bytes(host), p->name, &raw));
+	ps->dev->m->upload(ps->dev, raw, host.data, tensor_bytes(host));
+	host.data = raw;
+	ps->dev->k->copy(ps->dev, p->value, host);
+	ps->dev->m->sync(ps->dev);
+	ps->dev->m->free(ps->dev, raw);
+	return ps->dev->status;
+}
+
 enum status
 params_tensor(struct params *ps, struct param *p, const char *name, bool matrix, int rank, const int64_t dim[])
 {
+	enum dtype dtype = matrix ? ps->dtype : F32, read = dtype;
+	const struct st_entry *e = weights_find(ps->w, name);
+	bool move = dev_like(ps->dev) == DEV_CUDA;
+
 	*p = (struct param){ 0 };
+	if (move && e && (e->value.dtype == F32 || e->value.dtype == BF16))
+		read = e->value.dtype;
 	ACE_TRY(keep_text(ps, name, "", &p->name));
-	ACE_TRY(weights_get(ps->w, name, matrix ? ps->dtype : F32, rank, dim, &p->value));
+	ACE_TRY(weights_get(ps->w, name, read, rank, dim, &p->value));
+	if (move)
+		ACE_TRY(upload(ps, p, dtype));
 	return list_param(ps, p);
+}
+
+bool
+params_quantizes(const struct params *ps, const char *name, int rank)
+{
+	if (ps->left && strncmp(name, ps->left, strlen(ps->left)) == 0)
+		return false;
+	return (ps->base == I8 || ps->base == F8) && (rank != 3 || ps->quantize_conv1d);
+}
+
+/* The value, just read, gives way to its 8 bits. */
+static enum status
+quantize(struct params *ps, struct param *p)
+{
+	struct tensor w = p->value, wm = tensor_view(w, 2, w.dim[0], tensor_count(w) / w.dim[0]);
+	struct tensor q = w, scale = tensor_of(NULL, ps->base == I8 ? w.dtype : F32, 1, w.dim[0]);
+
+	q.dtype = ps->base;
+	ACE_TRY(params_own(ps, tensor_bytes(q), p->name, &q.data));
+	ACE_TRY(params_own(ps, tensor_bytes(scale), p->name, &scale.data));
+	quant_make(ps->dev, tensor_view(q, 2, wm.dim[0], wm.dim[1]), scale, wm);
+	p->value = q;
+	p->scale = scale;
+	ps->quantized += tensor_bytes(q) + tensor_bytes(scale);
+	if (dev_like(ps->dev) == DEV_CUDA) {
+		ps->dev->m->sync(ps->dev);
+		params_disown(ps, w.data);
+	} else {
+		weights_give_back(ps->w, w);
+	}
+	return ps->dev->status;
 }
 
 enum status
@@ -115,6 +188,8 @@ params_linear(struct params *ps, struct linear *l, const char *name, bool bias, 
 	ps->module[ps->n_modules++].l = l;
 	ACE_TRY(keep_text(ps, name, ".weight", &weight));
 	ACE_TRY(params_tensor(ps, &l->w, weight, true, rank, dim));
+	if (params_quantizes(ps, name, rank))
+		ACE_TRY(quantize(ps, &l->w));
 	if (!bias)
 		return ACE_OK;
 	ACE_TRY(keep_text(ps, name, ".bias", &bias_name));
@@ -179,7 +254,7 @@ adapter_param(struct params *ps, struct param *p, const char *module, const char
 
 	*p = (struct param){ .train = true };
 	ACE_TRY(keep_text(ps, module, ending, &p->name));
-	ACE_TRY(own(ps, bytes, p->name, &data));
+	ACE_TRY(params_own(ps, bytes, p->name, &data));
 	p->value = tensor_of(data, F32, 2, rows, cols);
 	ps->dev->k->fill(ps->dev, p->value, 0.f);
 	return list_param(ps, p);
@@ -202,6 +277,7 @@ params_add_adapter(struct params *ps, int module, int64_t rank, float scale, flo
 	l->rank = rank;
 	l->scale = scale;
 	l->dropout = dropout;
+	ps->changes++;
 	return ACE_OK;
 }
 
@@ -242,7 +318,7 @@ params_add_lora(struct params *ps, const struct lora_options *o)
 			return ace_fail(ACE_ECONFIG, "adapter target %s matches no linear module", o->target[t]);
 	}
 	for (int i = 0; i < ps->n_modules; i++) {
-		if (!params_is_target(ps->module[i].name, o))
+		if (ps->module[i].l->rank > 0 || !params_is_target(ps->module[i].name, o))
 			continue;
 		ACE_TRY(params_add_adapter(ps, i, o->rank, scale, o->dropout));
 		ACE_TRY(init_a(ps, i, o));
@@ -265,13 +341,41 @@ params_train(struct params *ps, const char *prefix)
 
 		if (p->train || is_adapter(p->name) || strncmp(p->name, prefix, strlen(prefix)) != 0)
 			continue;
-		ACE_TRY(own(ps, tensor_bytes(p->value), p->name, &copy));
-		if (copy)
-			ps->dev->m->upload(ps->dev, copy, p->value.data, tensor_bytes(p->value));
-		p->value.data = copy;
+		if (p->scale.rank)
+			return ace_fail(ACE_ECONFIG, "%s is kept in 8 bits (base_model_precision) and cannot train", p->name);
 		p->train = true;
+		ps->changes++;
+		if (dev_like(ps->dev) == DEV_CUDA || weights_is_copy(ps->w, p->value) || (dev_is_dry(ps->dev) && !p->value.data))
+			continue;	/* it is a copy already */
+		ACE_TRY(params_own(ps, tensor_bytes(p->value), p->name, &copy));
+		if (copy) {
+			ps->dev->m->upload(ps->dev, copy, p->value.data, tensor_bytes(p->value));
+			weights_let_go(ps->w, p->value);
+		}
+		p->value.data = copy;
 	}
 	return ACE_OK;
+}
+
+/* The gradients of one type, on top of a; measured, or laid out where a has a base. */
+static void
+place_grads(struct params *ps, struct arena *a, enum dtype type)
+{
+	for (int i = 0; i < ps->n; i++) {
+		struct param *p = ps->param[i];
+		if (p->train && p->grad.dtype == type)
+			p->grad = arena_like(a, p->grad);
+	}
+}
+
+static void
+choose_types(struct params *ps)
+{
+	for (int i = 0; i < ps->n_modules && ps->half_grads && dev_like(ps->dev) == DEV_CUDA; i++) {
+		struct param *w = &ps->module[i].l->w;
+		if (w->train && w->value.dtype == BF16)
+			w->grad.dtype = BF16;
+	}
 }
 
 enum status
@@ -279,18 +383,22 @@ params_alloc_grads(struct params *ps, struct tensor *all)
 {
 	struct arena a = { 0 };
 	struct tensor block;
+	size_t whole;
 	void *data;
 
-	for (int i = 0; i < ps->n; i++)
-		if (ps->param[i]->train)
-			arena_like(&a, ps->param[i]->grad);
-	ACE_TRY(own(ps, a.used, "the gradients", &data));
+	choose_types(ps);
+	place_grads(ps, &a, F32);
+	whole = a.used;
+	place_grads(ps, &a, BF16);
+	ACE_TRY(params_own(ps, a.used, "the gradients", &data));
 	block = tensor_of(data, F32, 1, (int64_t)(a.used / sizeof(float)));
 	ps->dev->k->fill(ps->dev, block, 0.f);
+	if (a.used > whole)
+		ps->half = tensor_of(data ? (char *)data + whole : NULL, BF16, 1, (int64_t)((a.used - whole) / sizeof(uint16_t)));
 	a = (struct arena){ .base = data, .size = a.used };
-	for (int i = 0; i < ps->n; i++)
-		if (ps->param[i]->train)
-			ps->param[i]->grad = arena_like(&a, ps->param[i]->grad);
+	place_grads(ps, &a, F32);
+	place_grads(ps, &a, BF16);
+	block.dim[0] = (int64_t)(whole / sizeof(float));
 	if (all)
 		*all = block;
 	return ACE_OK;

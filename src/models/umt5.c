@@ -100,7 +100,8 @@ get(struct umt5 *m, int block, const char *name, int64_t a, int64_t b, struct te
 	char text[128];
 
 	snprintf(text, sizeof text, "encoder.block.%d.layer.%s.weight", block, name);
-	return weights_get(&m->weights, text, m->dtype, b ? 2 : 1, (const int64_t[TENSOR_RANK]){ a, b }, x);
+	ACE_TRY(weights_get(&m->weights, text, m->dtype, b ? 2 : 1, (const int64_t[TENSOR_RANK]){ a, b }, x));
+	return placed_take(&m->placed, m->dev, text, x);
 }
 
 static enum status
@@ -127,8 +128,9 @@ read_all(struct umt5 *m)
 	ACE_TRY(find_table(m));
 	for (int i = 0; i < m->config.blocks; i++)
 		ACE_TRY(read_block(m, i));
-	return weights_get(&m->weights, "encoder.final_layer_norm.weight", m->dtype, 1,
-	                   (const int64_t[TENSOR_RANK]){ m->config.width }, &m->final_norm);
+	ACE_TRY(weights_get(&m->weights, "encoder.final_layer_norm.weight", m->dtype, 1,
+	                    (const int64_t[TENSOR_RANK]){ m->config.width }, &m->final_norm));
+	return placed_take(&m->placed, m->dev, "encoder.final_layer_norm.weight", &m->final_norm);
 }
 
 enum status
@@ -158,7 +160,10 @@ umt5_close(struct umt5 *m)
 		return;
 	weights_close(&m->weights);
 	free(m->block);
-	free(m->memory);
+	if (m->dev && m->memory)
+		m->dev->m->free(m->dev, m->memory);
+	if (m->dev)
+		placed_free(&m->placed, m->dev);
 	*m = (struct umt5){ 0 };
 }
 
@@ -203,23 +208,66 @@ check_ids(const struct umt5 *m, const int32_t *ids, int64_t n)
 	return ACE_OK;
 }
 
+/* The pass on a device with memory of its own. Of the table only the rows that ids name go there. */
+static enum status
+encode_there(struct umt5 *m, struct arena *a, const int32_t *ids, const float *mask, int64_t B, int64_t T, float tau, float *out)
+{
+	size_t row = (size_t)m->config.width * dtype_size(m->table.dtype);
+	int64_t n = B * T;
+	size_t all = ((size_t)n * row + 7) / 8 * 8;
+	struct dev *d = m->dev;
+	struct ctx c = { .dev = d, .act = a };
+	struct umt5 there = *m;
+	struct tensor x = arena_tensor(a, F32, 3, B, T, m->config.width), at = arena_tensor(a, I32, 2, B, T);
+	struct tensor seen = arena_tensor(a, F32, 2, B, T);
+	char *rows = malloc(all + (size_t)n * sizeof(int32_t));
+	int32_t *order;
+
+	there.table = arena_tensor(a, m->table.dtype, 2, n, m->config.width);
+	if (!rows)
+		return ace_fail(ACE_ENOMEM, "no memory for the embeddings of %lld tokens", (long long)n);
+	order = (int32_t *)(void *)(rows + all);
+	for (int64_t i = 0; i < n; i++) {
+		memcpy(rows + (size_t)i * row, (const char *)m->table.data + (size_t)ids[i] * row, row);
+		order[i] = (int32_t)i;
+	}
+	d->m->upload(d, there.table.data, rows, (size_t)n * row);
+	d->m->upload(d, at.data, order, (size_t)n * sizeof *order);
+	d->m->upload(d, seen.data, mask, (size_t)n * sizeof *mask);
+	free(rows);
+	umt5_forward(&c, &there, x, at, seen, tau);
+	d->m->download(d, out, x.data, tensor_bytes(x));
+	return d->status;
+}
+
 enum status
 umt5_encode_batch(struct umt5 *m, const int32_t *ids, const float *mask, int64_t B, int64_t T, float tau, float *out)
 {
+	bool here = dev_is_host(m->dev) || dev_is_dry(m->dev);
 	size_t size = umt5_memory(m, B, T);
-	struct arena a;
+	struct arena a = { 0 };
 	struct ctx c = { .dev = m->dev, .act = &a };
 
 	ACE_TRY(check_ids(m, ids, B * T));
+	if (!here) {		/* what goes there and comes back */
+		arena_tensor(&a, F32, 2, B * T, m->config.width);
+		arena_tensor(&a, F32, 2, B * T, m->config.width);
+		arena_tensor(&a, F32, 2, 2, B * T + ARENA_ALIGN);
+		size += a.used;
+	}
 	if (size > m->size) {
-		free(m->memory);
-		m->memory = aligned_alloc(ARENA_ALIGN, (size + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN);
-		m->size = m->memory ? size : 0;
-		if (!m->memory)
-			return ace_fail(ACE_ENOMEM, "%s: no memory (%zu bytes) to encode %lld tokens",
-					m->weights.path, size, (long long)(B * T));
+		void *memory;
+		if (m->memory)
+			m->dev->m->free(m->dev, m->memory);
+		m->memory = NULL;
+		m->size = 0;
+		ACE_TRY(dev_alloc(m->dev, size, "the prompt encoder", &memory));
+		m->memory = memory;
+		m->size = size;
 	}
 	a = (struct arena){ .base = m->memory, .size = m->size };
+	if (!here)
+		return encode_there(m, &a, ids, mask, B, T, tau, out);
 	umt5_forward(&c, m, tensor_of(out, F32, 3, B, T, m->config.width),
 		     tensor_of((void *)(uintptr_t)ids, I32, 2, B, T),
 		     tensor_of((void *)(uintptr_t)mask, F32, 2, B, T), tau);

@@ -7,6 +7,7 @@
 
 #include "formats/weights.h"
 #include "layers/ctx.h"
+#include "models/placed.h"
 
 enum { UMT5_ERG_FROM = 8, UMT5_ERG_TO = 10 };	/* blocks whose q is weakened by tau, first and one past the last */
 #define UMT5_ERG_TAU 0.01f
@@ -28,7 +29,8 @@ struct umt5 {
 	struct tensor final_norm;		/* [width] */
 	enum dtype dtype;			/* F32 or BF16: how weights are held and products are rounded */
 	struct dev *dev;
-	char *memory;				/* of encode's arena; owned, grows */
+	struct placed placed;			/* of the weights, on a device with memory of its own */
+	char *memory;				/* of encode's arena, the device's; owned, grows */
 	size_t size;
 	char hash[65];				/* empty until asked for */
 	/* Tests: NULL, or told of each intermediate by its name ("block0.q"); x is valid during the call only. */

@@ -33,32 +33,6 @@ dtype_parse(const char *name, enum dtype *t)
 	return false;
 }
 
-float
-f16_to_f32(uint16_t h)
-{
-	int e = h >> 10 & 31, m = h & 1023;
-	float f = e == 0 ? ldexpf((float)m, -24) : e == 31 ? (m ? NAN : INFINITY) : ldexpf((float)(m | 1024), e - 25);
-
-	return h >> 15 ? -f : f;
-}
-
-uint16_t
-f32_to_f16(float f)
-{
-	uint16_t sign = signbit(f) ? 0x8000u : 0;
-	float a = fabsf(f);
-	int e;
-
-	if (isnan(f))
-		return sign | 0x7e00u;
-	if (a >= 65520.f)
-		return sign | 0x7c00u;
-	if (a < ldexpf(1.f, -14))			/* subnormal: units of 2^-24 */
-		return (uint16_t)(sign | (uint16_t)rintf(ldexpf(a, 24)));
-	(void)frexpf(a, &e);				/* a = m 2^e, m in [0.5, 1) */
-	return (uint16_t)(sign | ((uint16_t)((e + 13) << 10) + (uint16_t)rintf(ldexpf(a, 11 - e))));
-}
-
 static double
 load(const void *p, enum dtype t, int64_t i)
 {
@@ -101,6 +75,15 @@ dtype_convert(void *dst, enum dtype to, const void *src, enum dtype from, int64_
 	} else if (from == F32 && to == BF16) {
 		for (int64_t i = 0; i < n; i++)
 			((uint16_t *)dst)[i] = f32_to_bf16(((const float *)src)[i]);
+	} else if (from == F16 && to == F32) {
+		for (int64_t i = 0; i < n; i++)
+			((float *)dst)[i] = f16_to_f32(((const uint16_t *)src)[i]);
+	} else if (from == F32 && to == F16) {
+		for (int64_t i = 0; i < n; i++)
+			((uint16_t *)dst)[i] = f32_to_f16(((const float *)src)[i]);
+	} else if (from == BF16 && to == F16) {
+		for (int64_t i = 0; i < n; i++)
+			((uint16_t *)dst)[i] = f32_to_f16(bf16_to_f32(((const uint16_t *)src)[i]));
 	} else if (real(from) && real(to)) {
 		for (int64_t i = 0; i < n; i++)
 			store(dst, to, i, load(src, from, i));

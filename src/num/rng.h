@@ -28,6 +28,8 @@ enum rng_purpose {
 
 struct rng {
 	uint64_t key, stream;
+	const uint64_t *base;		/* NULL: a stream as it stands. Else stream is the index below the one that is found there
+					 * when numbers are drawn: rng_later */
 };
 
 /* The stream of a purpose at a step (0 where none), for one sample, layer or tensor. */
@@ -35,6 +37,11 @@ struct rng rng_stream(uint64_t seed, enum rng_purpose purpose, uint64_t step, ui
 
 /* A stream below r, for a part of what r is for. */
 struct rng rng_sub(struct rng r, uint64_t index);
+
+/* The stream whose key and number will lie at base, in the memory of a cuda device, when its kernels run: a recorded sequence of
+ * them draws anew each time. Numbers are drawn from rng_sub of it alone, one level below, by such kernels alone; they are those
+ * of rng_sub of the stream itself. */
+struct rng rng_later(const uint64_t *base);
 
 /* Four words: the block with number block of the stream. */
 void rng_block(struct rng r, uint64_t block, uint32_t out[4]);
@@ -44,4 +51,8 @@ float rng_uniform(struct rng r, uint64_t i);		/* [0, 1), 24 bits */
 float rng_normal(struct rng r, uint64_t i);		/* mean 0, deviation 1, Box-Muller in double */
 uint64_t rng_below(struct rng r, uint64_t i, uint64_t n);	/* 0 .. n-1, n > 0 */
 void rng_normal_fill(struct rng r, float *x, int64_t n);
+
+/* The numbers from ... from + n - 1 of a stream at once; from is a multiple of 4. */
+void rng_uniform_range(struct rng r, uint64_t from, float *x, int64_t n);
+void rng_normal_range(struct rng r, uint64_t from, float *x, int64_t n);
 #endif

@@ -72,7 +72,43 @@ tensor_reshape(struct tensor x, int rank, const int64_t dim[])
 	struct tensor y = tensor_make(x.data, x.dtype, rank, dim);
 
 	assert(tensor_count(x) == tensor_count(y));
+	if (x.ld) {
+		assert(rank > 0 && tensor_cols(x) == tensor_cols(y));
+		y.ld = x.ld;
+	}
 	return y;
+}
+
+int64_t
+tensor_ld(struct tensor x)
+{
+	return x.ld ? x.ld : tensor_cols(x);
+}
+
+struct tensor
+tensor_columns(struct tensor x, int64_t from, int64_t n)
+{
+	struct tensor y = x;
+
+	assert(x.rank > 1 && from >= 0 && n >= 0 && from + n <= tensor_cols(x));
+	y.ld = tensor_ld(x);
+	y.dim[x.rank - 1] = n;
+	if (x.data)
+		y.data = (char *)x.data + (size_t)from * dtype_size(x.dtype);
+	return y;
+}
+
+/* Bytes from x[0] to x[1]. */
+static size_t
+stride_bytes(struct tensor x)
+{
+	int64_t rows = 1;
+
+	if (x.rank < 2)
+		return dtype_size(x.dtype);
+	for (int i = 1; i + 1 < x.rank; i++)
+		rows *= x.dim[i];
+	return (size_t)(rows * tensor_ld(x)) * dtype_size(x.dtype);
 }
 
 struct tensor
@@ -82,7 +118,8 @@ tensor_at(struct tensor x, int64_t i)
 
 	assert(x.rank > 0 && i >= 0 && i < x.dim[0]);
 	if (x.data)
-		y.data = (char *)x.data + (size_t)i * tensor_bytes(y);
+		y.data = (char *)x.data + (size_t)i * stride_bytes(x);
+	y.ld = x.rank > 2 ? x.ld : 0;
 	return y;
 }
 
@@ -92,9 +129,9 @@ tensor_slice(struct tensor x, int64_t from, int64_t n)
 	struct tensor y = x;
 
 	assert(x.rank > 0 && from >= 0 && n >= 0 && from + n <= x.dim[0]);
-	y.dim[0] = 1;
+	assert(x.rank > 1 || !x.ld);
 	if (x.data)
-		y.data = (char *)x.data + (size_t)from * tensor_bytes(y);
+		y.data = (char *)x.data + (size_t)from * stride_bytes(x);
 	y.dim[0] = n;
 	return y;
 }

@@ -8,7 +8,7 @@
 static void
 check_table(struct tensor x, struct tensor cs)
 {
-	assert(x.dtype == F32 && cs.dtype == F32 && x.rank == 3 && cs.rank == 3 && cs.dim[0] == 2);
+	assert(dtype_is_activation(x.dtype) && cs.dtype == F32 && x.rank == 3 && cs.rank == 3 && cs.dim[0] == 2);
 	assert(cs.dim[1] >= x.dim[1] && cs.dim[2] % 2 == 0 && x.dim[2] % cs.dim[2] == 0);
 }
 
@@ -41,6 +41,15 @@ attend_rope(struct dev *d, struct tensor y, struct tensor x, struct tensor cs, b
 }
 
 void
+attend_rope_both(struct dev *d, struct tensor a, struct tensor b, struct tensor cs, bool backward)
+{
+	check_table(a, cs);
+	check_table(b, cs);
+	assert(a.dtype == b.dtype);
+	d->k->rope_both(d, a, b, cs, backward);
+}
+
+void
 attend_rope_relu(struct dev *d, struct tensor y, struct tensor x, struct tensor cs, struct tensor mask)
 {
 	check_table(x, cs);
@@ -62,7 +71,7 @@ attend_rope_relu_backward(struct dev *d, struct tensor dx, struct tensor dy, str
 void
 attend_mask_rows(struct dev *d, struct tensor y, struct tensor x, struct tensor mask)
 {
-	assert(x.rank == 3 && x.dtype == F32 && tensor_same(y, x));
+	assert(x.rank == 3 && dtype_is_activation(x.dtype) && tensor_same(y, x));
 	check_mask(x, mask);
 	d->k->mask_rows(d, y, x, mask);
 }
@@ -107,4 +116,23 @@ attend_softmax_backward(struct dev *d, struct tensor dq, struct tensor dk, struc
 	assert(tensor_same(q, o) && tensor_same(q, dq) && tensor_same(q, dout));
 	assert(tensor_same(k, v) && tensor_same(k, dk) && tensor_same(k, dv));
 	d->k->attention_backward(d, dq, dk, dv, dout, q, k, v, o, lse, qmask, kmask);
+}
+
+void
+attend_qkv_ready(struct dev *d, struct tensor q, struct tensor k, struct tensor v, struct tensor cs, struct tensor mask)
+{
+	check_table(q, cs);
+	check_mask(q, mask);
+	assert(tensor_same(q, k) && tensor_same(q, v));
+	d->k->qkv_ready(d, q, k, v, cs, mask);
+}
+
+void
+attend_qkv_ready_backward(struct dev *d, struct tensor dq, struct tensor dk, struct tensor dv, struct tensor q, struct tensor k,
+                          struct tensor cs, struct tensor mask)
+{
+	check_table(q, cs);
+	check_mask(q, mask);
+	assert(tensor_same(dq, q) && tensor_same(dk, q) && tensor_same(dv, q) && tensor_same(k, q));
+	d->k->qkv_ready_backward(d, dq, dk, dv, q, k, cs, mask);
 }

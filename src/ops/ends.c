@@ -15,7 +15,7 @@ ends_sinusoid(struct dev *d, struct tensor y, struct tensor t)
 static void
 check_tokens(struct tensor y, struct tensor x)
 {
-	assert(x.dtype == F32 && y.dtype == F32 && x.rank == 4 && y.rank == 3 && y.dim[0] == x.dim[0]);
+	assert(x.dtype == F32 && dtype_is_activation(y.dtype) && x.rank == 4 && y.rank == 3 && y.dim[0] == x.dim[0]);
 	assert(y.dim[1] == x.dim[3] && y.dim[2] == x.dim[1] * x.dim[2]);
 }
 
@@ -61,7 +61,7 @@ ends_group_norm_backward(struct dev *d, struct tensor dx, struct tensor dw, stru
 static void
 check_place(struct tensor y, struct tensor x, int64_t at)
 {
-	assert(x.dtype == F32 && y.dtype == F32 && x.rank == 3 && y.rank == 3 && x.dim[0] == y.dim[0]);
+	assert(dtype_is_activation(x.dtype) && dtype_is_activation(y.dtype) && x.rank == 3 && y.rank == 3 && x.dim[0] == y.dim[0]);
 	assert(x.dim[2] == y.dim[2] && at >= 0 && at + x.dim[1] <= y.dim[1]);
 }
 

@@ -10,7 +10,7 @@ check(struct tensor u, struct tensor x, struct tensor w, struct tensor b)
 {
 	assert(x.rank == 3 && u.rank == 3 && x.dim[0] == u.dim[0] && x.dim[1] == u.dim[1] && x.dim[2] == 2 * u.dim[2]);
 	assert(w.rank == 3 && w.dim[0] == x.dim[2] && w.dim[1] == 1 && w.dim[2] == 3 && tensor_count(b) == x.dim[2]);
-	assert(x.dtype == F32 && u.dtype == F32 && w.dtype == F32 && b.dtype == F32);
+	assert(dtype_is_activation(x.dtype) && dtype_is_activation(u.dtype) && w.dtype == F32 && b.dtype == F32);
 }
 
 void

@@ -8,7 +8,7 @@
 static void
 check_ids(struct tensor y, struct tensor table, struct tensor ids)
 {
-	assert(ids.dtype == I32 && y.dtype == F32 && y.rank == 3 && table.rank == 2 && table.dim[1] == y.dim[2]);
+	assert(ids.dtype == I32 && dtype_is_activation(y.dtype) && y.rank == 3 && table.rank == 2 && table.dim[1] == y.dim[2]);
 	assert(tensor_count(ids) == tensor_rows(y));
 }
 
@@ -16,7 +16,7 @@ void
 lyric_embedding(struct dev *d, struct tensor y, struct tensor table, struct tensor ids)
 {
 	check_ids(y, table, ids);
-	assert(table.dtype == F32 || table.dtype == BF16);
+	assert(dtype_is_activation(table.dtype));
 	d->k->embedding(d, y, table, ids);
 }
 
@@ -31,14 +31,14 @@ lyric_embedding_backward(struct dev *d, struct tensor dtable, struct tensor dy, 
 static void
 check_norm(struct tensor x, struct tensor stat)
 {
-	assert(x.dtype == F32 && stat.dtype == F32 && stat.rank == 2 && stat.dim[0] == tensor_rows(x) && stat.dim[1] == 2);
+	assert(dtype_is_activation(x.dtype) && stat.dtype == F32 && stat.rank == 2 && stat.dim[0] == tensor_rows(x) && stat.dim[1] == 2);
 }
 
 void
 lyric_layer_norm(struct dev *d, struct tensor y, struct tensor stat, struct tensor x, struct tensor w, struct tensor b)
 {
 	check_norm(x, stat);
-	assert(tensor_same(y, x) && tensor_count(w) == tensor_cols(x) && tensor_count(b) == tensor_cols(x));
+	assert(tensor_same_shape(y, x) && tensor_count(w) == tensor_cols(x) && tensor_count(b) == tensor_cols(x));
 	assert(w.dtype == F32 && b.dtype == F32);
 	d->k->layer_norm(d, y, stat, x, w, b, 1e-5f);
 }
@@ -48,7 +48,7 @@ lyric_layer_norm_backward(struct dev *d, struct tensor dx, struct tensor dy, str
                           struct tensor w, bool add)
 {
 	check_norm(x, stat);
-	assert(tensor_same(dx, x) && tensor_same(dy, x) && tensor_count(w) == tensor_cols(x));
+	assert(tensor_same_shape(dx, x) && tensor_same_shape(dy, x) && tensor_count(w) == tensor_cols(x));
 	d->k->layer_norm_backward(d, dx, dy, x, stat, w, add);
 }
 
@@ -56,7 +56,7 @@ void
 lyric_layer_norm_grads(struct dev *d, struct tensor dw, struct tensor db, struct tensor dy, struct tensor x, struct tensor stat)
 {
 	check_norm(x, stat);
-	assert(tensor_same(dy, x) && tensor_count(dw) == tensor_cols(x) && tensor_count(db) == tensor_cols(x));
+	assert(tensor_same_shape(dy, x) && tensor_count(dw) == tensor_cols(x) && tensor_count(db) == tensor_cols(x));
 	d->k->layer_norm_grads(d, dw, db, dy, x, stat);
 }
 
@@ -71,7 +71,7 @@ static void
 check_attention(struct tensor q, struct tensor k, struct tensor v, struct tensor p, struct tensor bu, struct tensor bv,
                 struct tensor o, struct tensor lse, struct tensor mask)
 {
-	assert(q.dtype == F32 && q.rank == 3 && tensor_same(q, k) && tensor_same(q, v) && tensor_same(q, o));
+	assert(dtype_is_activation(q.dtype) && q.rank == 3 && tensor_same(q, k) && tensor_same(q, v) && tensor_same(q, o));
 	assert(p.rank == 2 && p.dim[0] == 2 * q.dim[1] - 1 && p.dim[1] == q.dim[2] && tensor_same(bu, bv));
 	assert(bu.rank == 2 && bu.dim[0] * bu.dim[1] == q.dim[2] && bu.dtype == F32);
 	assert(lse.rank == 3 && lse.dim[0] == q.dim[0] && lse.dim[1] == q.dim[1] && lse.dim[2] == bu.dim[0]);

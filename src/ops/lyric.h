@@ -8,7 +8,7 @@
 #include "dev/dev.h"
 #include "num/tensor.h"
 
-/* y [B, Y, E] = rows ids [B, Y] (I32, in range) of table [V, E], F32 or BF16; dtable F32 += */
+/* y [B, Y, E] = rows ids [B, Y] (I32, in range) of table [V, E], F32, BF16 or F16; dtable F32 += */
 void lyric_embedding(struct dev *d, struct tensor y, struct tensor table, struct tensor ids);
 void lyric_embedding_backward(struct dev *d, struct tensor dtable, struct tensor dy, struct tensor ids);
 

@@ -8,7 +8,7 @@
 static void
 check(struct tensor x, struct tensor m, int row)
 {
-	assert(x.dtype == F32 && m.dtype == F32 && x.rank == 3 && m.rank == 3);
+	assert(dtype_is_activation(x.dtype) && m.dtype == F32 && x.rank == 3 && m.rank == 3);
 	assert(x.dim[0] == m.dim[0] && x.dim[2] == m.dim[2] && row >= 0 && row < m.dim[1]);
 }
 
@@ -49,8 +49,18 @@ rms_modulate_backward(struct dev *d, struct tensor dx, struct tensor dy, struct 
 {
 	check(x, m, scale);
 	check_rows(r, x);
-	assert(tensor_same(dx, x) && tensor_same(dy, x));
+	assert(tensor_same_shape(dx, x) && tensor_same_shape(dy, x));
 	d->k->rms_modulate_backward(d, dx, dy, x, r, m, scale, add);
+}
+
+void
+rms_modulate_backward_half(struct dev *d, struct tensor dx, struct tensor dxh, struct tensor dy, struct tensor x, struct tensor r,
+                           struct tensor m, int scale)
+{
+	check(x, m, scale);
+	check_rows(r, x);
+	assert(tensor_same_shape(dx, x) && tensor_same_shape(dy, x) && (!dxh.rank || tensor_same_shape(dxh, x)));
+	d->k->rms_modulate_backward_half(d, dx, dxh, dy, x, r, m, scale);
 }
 
 void
@@ -66,15 +76,23 @@ void
 gate_add(struct dev *d, struct tensor y, struct tensor x, struct tensor z, struct tensor m, int gate)
 {
 	check(x, m, gate);
-	assert(tensor_same(y, x) && tensor_same(z, x));
+	assert(tensor_same(y, x) && tensor_same_shape(z, x));
 	d->k->gate_add(d, y, x, z, m, gate);
+}
+
+void
+gate_add_half(struct dev *d, struct tensor y, struct tensor yh, struct tensor x, struct tensor z, struct tensor m, int gate)
+{
+	check(x, m, gate);
+	assert(tensor_same(y, x) && tensor_same_shape(z, x) && (!yh.rank || tensor_same_shape(yh, x)));
+	d->k->gate_add_half(d, y, yh, x, z, m, gate);
 }
 
 void
 gate_backward(struct dev *d, struct tensor dz, struct tensor dy, struct tensor m, int gate)
 {
 	check(dy, m, gate);
-	assert(tensor_same(dz, dy));
+	assert(tensor_same_shape(dz, dy));
 	d->k->gate_backward(d, dz, dy, m, gate);
 }
 
@@ -82,20 +100,20 @@ void
 gate_grads(struct dev *d, struct tensor dm, struct tensor dy, struct tensor z, int gate)
 {
 	check(dy, dm, gate);
-	assert(tensor_same(z, dy));
+	assert(tensor_same_shape(z, dy));
 	d->k->gate_grads(d, dm, dy, z, gate);
 }
 
 void
 silu_forward(struct dev *d, struct tensor y, struct tensor x)
 {
-	assert(x.dtype == F32 && y.dtype == F32 && tensor_count(x) == tensor_count(y));
+	assert(dtype_is_activation(x.dtype) && dtype_is_activation(y.dtype) && tensor_count(x) == tensor_count(y));
 	d->k->silu(d, y, x);
 }
 
 void
 silu_backward(struct dev *d, struct tensor dx, struct tensor dy, struct tensor x)
 {
-	assert(x.dtype == F32 && tensor_count(x) == tensor_count(dy) && tensor_count(x) == tensor_count(dx));
+	assert(dtype_is_activation(x.dtype) && tensor_count(x) == tensor_count(dy) && tensor_count(x) == tensor_count(dx));
 	d->k->silu_backward(d, dx, dy, x);
 }

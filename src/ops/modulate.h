@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* modulate.h - root mean square norm with modulation, gates, silu (transformer.md sections 4.5, 4.6)
  *
- * x, y, z and their gradients [B, T, D] F32, m [B, R, D] rows of modulation; shift, scale, gate: row numbers. */
+ * x, y, z and their gradients [B, T, D] (F32; on a cuda device each BF16 as well), m [B, R, D] rows of modulation; shift, scale, gate: row numbers. */
 #ifndef ACE_OPS_MODULATE_H
 #define ACE_OPS_MODULATE_H
 
@@ -20,12 +20,17 @@ void rms_modulate_forward(struct dev *d, struct tensor y, struct tensor r, struc
 /* dx = or += for dy; dx may be dy unless add. */
 void rms_modulate_backward(struct dev *d, struct tensor dx, struct tensor dy, struct tensor x, struct tensor r,
                            struct tensor m, int scale, bool add);
+/* dx +=, and dxh = dx in its own type unless of rank 0 */
+void rms_modulate_backward_half(struct dev *d, struct tensor dx, struct tensor dxh, struct tensor dy, struct tensor x,
+                                struct tensor r, struct tensor m, int scale);
 /* dm rows scale and shift += */
 void rms_modulate_grads(struct dev *d, struct tensor dm, struct tensor dy, struct tensor x, struct tensor r, int shift,
                         int scale);
 
 /* y = x + m[gate] z; y may be x or z. */
 void gate_add(struct dev *d, struct tensor y, struct tensor x, struct tensor z, struct tensor m, int gate);
+/* the same, and yh = y in its own type unless of rank 0; yh may be z, where they lie alike */
+void gate_add_half(struct dev *d, struct tensor y, struct tensor yh, struct tensor x, struct tensor z, struct tensor m, int gate);
 /* dz = m[gate] dy */
 void gate_backward(struct dev *d, struct tensor dz, struct tensor dy, struct tensor m, int gate);
 /* dm row gate += sum over T of dy z */

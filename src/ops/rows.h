@@ -9,8 +9,10 @@
 #include "num/rng.h"
 #include "num/tensor.h"
 
-/* C = alpha op(A) op(B) + beta C on matrices; op transposes when ta / tb. a, c F32; b F32 or BF16. */
+/* C = alpha op(A) op(B) + beta C on matrices; op transposes when ta / tb. */
 void rows_gemm(struct dev *d, struct tensor c, struct tensor a, struct tensor b, bool ta, bool tb, float alpha, float beta);
+/* y = x w^T + b + r on matrices; b or r of rank 0: none. */
+void rows_linear(struct dev *d, struct tensor y, struct tensor x, struct tensor w, struct tensor b, struct tensor r);
 
 void rows_bias_add(struct dev *d, struct tensor y, struct tensor b);		/* y [..., C] += b [C] */
 void rows_column_sum(struct dev *d, struct tensor db, struct tensor dy);	/* db [C] += sum of rows of dy [..., C] */

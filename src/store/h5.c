@@ -22,6 +22,8 @@ h5_enter(void)
 enum status
 h5_leave(enum status st)
 {
+	if (st != ACE_OK)
+		H5Eclear2(H5E_DEFAULT);	/* what a thread keeps of failures would be lost with it */
 	pthread_mutex_unlock(&lock);
 	return st;
 }
@@ -101,10 +103,14 @@ image_realloc(void *data, size_t size, H5FD_file_image_op_t op, void *me)
 static herr_t
 image_free(void *data, H5FD_file_image_op_t op, void *me)
 {
-	if (op == H5FD_FILE_IMAGE_OP_FILE_CLOSE)
-		((struct image *)me)->data = data;
-	else
+	struct image *i = me;
+
+	if (op == H5FD_FILE_IMAGE_OP_FILE_CLOSE) {
+		free(i->data);	/* where there is a file of that name, HDF5 reads it and closes it first */
+		i->data = data;
+	} else {
 		free(data);
+	}
 	return 0;
 }
 

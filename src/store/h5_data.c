@@ -2,6 +2,7 @@
 #include "store/h5_lib.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { PIECE = 1 << 20 };	/* bytes of a table's chunk */
@@ -44,15 +45,35 @@ create_list(int rank, const hsize_t *chunk)
 	return c;
 }
 
+/* The group in front of a name. Made by itself, since one that comes along with its first array keeps the time. */
+static void
+make_group(hid_t file, const char *name)
+{
+	const char *slash = strrchr(name, '/');
+	char group[64];
+	hid_t c;
+
+	if (!slash)
+		return;
+	assert((size_t)(slash - name) < sizeof group);
+	snprintf(group, sizeof group, "%.*s", (int)(slash - name), name);
+	if (H5Lexists(file, group, H5P_DEFAULT) > 0)
+		return;
+	c = H5Pcreate(H5P_GROUP_CREATE);
+	H5Pset_obj_track_times(c, 0);
+	H5Gclose(H5Gcreate2(file, group, H5P_DEFAULT, c, H5P_DEFAULT));
+	H5Pclose(c);
+}
+
 static herr_t
 put(hid_t file, const char *name, hid_t type, int rank, const hsize_t *dim, const hsize_t *chunk, const void *data,
     const char *dtype)
 {
-	hid_t space = H5Screate_simple(rank, dim, NULL), c = create_list(rank, chunk), l = H5Pcreate(H5P_LINK_CREATE), d;
+	hid_t space = H5Screate_simple(rank, dim, NULL), c = create_list(rank, chunk), d;
 	herr_t e = -1;
 
-	H5Pset_create_intermediate_group(l, 1);
-	d = H5Dcreate2(file, name, type, space, l, c, H5P_DEFAULT);
+	make_group(file, name);
+	d = H5Dcreate2(file, name, type, space, H5P_DEFAULT, c, H5P_DEFAULT);
 	if (d >= 0) {
 		e = H5Dwrite(d, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data);
 		if (e >= 0 && dtype)
@@ -60,7 +81,6 @@ put(hid_t file, const char *name, hid_t type, int rank, const hsize_t *dim, cons
 		if (H5Dclose(d) < 0)
 			e = -1;
 	}
-	H5Pclose(l);
 	H5Pclose(c);
 	H5Sclose(space);
 	return e;

@@ -21,6 +21,28 @@ enum { LATENT_NAME = 32, LATENT_FRAMES = 1 << 20, LATENT_SIDE = 1 << 12 /* of ch
 
 extern const struct parts_kind latent_parts;
 
+/* Clips that no store holds (latents_made.c). */
+struct latent_made {
+	struct facts facts;
+	latent_maker *make;
+	void *me;
+	int32_t **lyric;		/* of each item; owned, as the texts of the items */
+	uint8_t *mask;
+	int64_t room;
+};
+
+struct latents {
+	struct parts parts;
+	struct latent_item *item;
+	int32_t *row;			/* of each item, in parts */
+	int64_t n;
+	bool *stale;			/* of each part */
+	char (*caption)[65];		/* of all rows */
+	struct latent_made *made;	/* NULL: a store; else parts are empty */
+};
+
+void latents_made_free(struct latents *s);
+
 /* "latents/000012" */
 void latent_name(char name[LATENT_NAME], int64_t row);
 #endif

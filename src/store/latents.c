@@ -122,15 +122,6 @@ const struct parts_kind latent_parts = {
 	.side_count = LC_CAPTIONS, .check = check,
 };
 
-struct latents {
-	struct parts parts;
-	struct latent_item *item;
-	int32_t *row;			/* of each item, in parts */
-	int64_t n;
-	bool *stale;			/* of each part */
-	char (*caption)[65];		/* of all rows */
-};
-
 static void
 fill(struct latents *s, int64_t i)
 {
@@ -213,6 +204,7 @@ latents_close(struct latents *s)
 {
 	if (!s)
 		return;
+	latents_made_free(s);
 	parts_close(&s->parts);
 	free(s->item);
 	free(s->row);
@@ -251,13 +243,13 @@ latents_find(const struct latents *s, const char *key)
 const struct facts *
 latents_facts(const struct latents *s, int64_t i)
 {
-	return &s->parts.part[s->parts.owner[s->row[i]]].facts;
+	return s->made ? &s->made->facts : &s->parts.part[s->parts.owner[s->row[i]]].facts;
 }
 
 bool
 latents_stale(const struct latents *s, int64_t i)
 {
-	return s->stale[s->parts.owner[s->row[i]]];
+	return !s->made && s->stale[s->parts.owner[s->row[i]]];
 }
 
 int
@@ -276,6 +268,13 @@ latents_damaged(const struct latents *s)
 	return s->parts.damaged;
 }
 
+const char *
+latents_damage(const struct latents *s, int i)
+{
+	assert(i >= 0 && i < s->parts.damaged);
+	return s->parts.damage[i];
+}
+
 int64_t
 latents_bytes(const struct latents *s)
 {
@@ -292,6 +291,8 @@ latents_read(struct latents *s, int64_t i, float *latent)
 	struct h5 *f;
 	int rank;
 
+	if (s->made)
+		return s->made->make(s->made->me, a, latent);
 	latent_name(name, s->parts.slot[s->row[i]]);
 	ACE_TRY(parts_file(&s->parts, s->parts.owner[s->row[i]], &f));
 	ACE_TRY(h5_shape(f, name, &t, &rank, have));
@@ -313,8 +314,15 @@ latents_read(struct latents *s, int64_t i, float *latent)
 enum status
 latents_read_lyrics(struct latents *s, int64_t i, int32_t *id, uint8_t *mask)
 {
-	int64_t first = table_i64(&s->parts.items, s->row[i], LC_LYRIC_FIRST), n = latents_item(s, i)->lyrics;
+	int64_t first, n = latents_item(s, i)->lyrics;
 	struct h5 *f;
+
+	if (s->made) {
+		memcpy(id, s->made->lyric[i], (size_t)n * sizeof *id);
+		memset(mask, s->made->mask[i], (size_t)n);
+		return ACE_OK;
+	}
+	first = table_i64(&s->parts.items, s->row[i], LC_LYRIC_FIRST);
 
 	ACE_TRY(parts_file(&s->parts, s->parts.owner[s->row[i]], &f));
 	ACE_TRY(h5_get_rows(f, "lyric_ids", I32, 1, NULL, first, n, id));

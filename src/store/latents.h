@@ -41,7 +41,7 @@ struct latents_options {
 	bool verify;			/* read every number of parts that the index does not know yet */
 };
 
-/* Index all parts of the folder. A part that cannot be read is left out with a warning that names it: its items are missing
+/* Index all parts of the folder, or of a single part file. A part that cannot be read is left out with a warning that names it: its items are missing
  * then. No folder, or no part in it: ACE_OK and an empty store. */
 enum status latents_open(struct latents **s, const char *folder, const struct latents_options *o) ACE_NODISCARD;
 void latents_close(struct latents *s);
@@ -54,12 +54,22 @@ const struct facts *latents_facts(const struct latents *s, int64_t i);	/* of the
 bool latents_stale(const struct latents *s, int64_t i);	/* override: its part differs from want */
 int latents_parts(const struct latents *s);		/* in use */
 int latents_damaged(const struct latents *s);		/* parts left out */
+/* What is wrong with part i of these, its path first; borrowed. */
+const char *latents_damage(const struct latents *s, int i);
 int64_t latents_bytes(const struct latents *s);		/* of the parts in use */
 
 /* The latent [channels, rows, frames] as F32; the lyric ids and mask [lyrics]. A number that was changed on disk is
  * noticed: ACE_EDATA, naming the part. */
 enum status latents_read(struct latents *s, int64_t i, float *latent) ACE_NODISCARD;
 enum status latents_read_lyrics(struct latents *s, int64_t i, int32_t *id, uint8_t *mask) ACE_NODISCARD;
+
+/* Clips in the place of a store's, whose latents are made when they are read: the same functions give them. make writes
+ * [channels, rows, frames] of the item that it gets; facts are copied. Not for several threads at once. */
+typedef enum status latent_maker(void *me, const struct latent_item *item, float *latent);
+enum status latents_made_open(struct latents **s, const struct facts *facts, latent_maker *make, void *me) ACE_NODISCARD;
+/* One more; all is copied but source, which is not kept. Keys come in the order of their bytes, each once. mask: one for all
+ * lyric tokens. */
+enum status latents_made_add(struct latents *s, const struct latent_item *item, const int32_t *lyric_id, int mask) ACE_NODISCARD;
 
 /* Writing: items are kept in memory until 64 of them or 30 s have come together, then written as one part. */
 struct latents_writer;

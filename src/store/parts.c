@@ -68,6 +68,29 @@ add_part(struct parts *p, const char *name, int rank, int64_t number)
 	return ACE_OK;
 }
 
+/* p->folder is that of one part: only this one. */
+static enum status
+scan_one(struct parts *p)
+{
+	char *slash = strrchr(p->folder, '/'), *name = file_path("%s", slash ? slash + 1 : p->folder);
+	enum status st = name ? ACE_OK : ace_fail(ACE_ENOMEM, "%s: no memory", p->folder);
+	int64_t number;
+	int rank;
+
+	if (st == ACE_OK && (!parts_parse(name, p->kind, &rank, &number) ||
+	                     strlen(name) != strlen(p->kind->prefix) + PART_SUFFIX))
+		st = ace_fail(ACE_EDATA, "%s: no part of a %s; they are called %s-RRRR-NNNNNN.h5", p->folder, p->kind->what,
+		              p->kind->prefix);
+	if (st == ACE_OK && slash)
+		slash[slash == p->folder] = 0;
+	else if (st == ACE_OK)
+		strcpy(p->folder, ".");
+	if (st == ACE_OK)
+		st = add_part(p, name, rank, number);
+	free(name);
+	return st;
+}
+
 static enum status
 scan(struct parts *p)
 {
@@ -77,10 +100,11 @@ scan(struct parts *p)
 	int64_t number;
 	int rank;
 
+	if (!d && errno == ENOTDIR)
+		return scan_one(p);
 	if (!d)
-		return errno == ENOENT ? ACE_OK
-		                       : ace_fail(errno == ENOTDIR ? ACE_EDATA : ACE_EIO, "%s: cannot list the %s: %s",
-		                                  p->folder, p->kind->what, strerror(errno));
+		return errno == ENOENT ? ACE_OK : ace_fail(ACE_EIO, "%s: cannot list the %s: %s", p->folder, p->kind->what,
+		                                           strerror(errno));
 	while (st == ACE_OK && (e = readdir(d)))
 		if (parts_parse(e->d_name, p->kind, &rank, &number) && strlen(e->d_name) == strlen(p->kind->prefix) + PART_SUFFIX)
 			st = add_part(p, e->d_name, rank, number);
@@ -167,22 +191,52 @@ append_rows(struct parts *p, int part, struct table *items, struct table *side)
 	return k->side ? table_append(&p->side, side, 0, side->n) : ACE_OK;
 }
 
+/* Keep this thread's message about the part of that name. */
+static enum status
+note_damage(struct parts *p, const char *name)
+{
+	char **more = realloc(p->damage, ((size_t)p->damaged + 1) * sizeof *more), *text = strdup(ace_message());
+	char (*names)[PART_NAME] = realloc(p->damaged_name, ((size_t)p->damaged + 1) * sizeof *names);
+
+	if (more)
+		p->damage = more;
+	if (names)
+		p->damaged_name = names;
+	if (!more || !text || !names) {
+		free(text);
+		return ace_fail(ACE_ENOMEM, "%s: no memory", p->folder);
+	}
+	snprintf(names[p->damaged], PART_NAME, "%s", name);
+	more[p->damaged++] = text;
+	return ACE_OK;
+}
+
+/* Under another name it stands in nobody's way. */
+static bool
+rename_damaged(const struct parts *p, const char *name)
+{
+	char *from = file_path("%s/%s", p->folder, name), *to = file_path("%s/%s.damaged", p->folder, name);
+	bool renamed = from && to && rename(from, to) == 0;
+
+	free(from);
+	free(to);
+	return renamed;
+}
+
 /* A part that cannot be read is left out; when its writer asks, under another name. */
-static void
+static enum status
 set_aside(struct parts *p, int i, bool rename_it)
 {
 	struct part *a = &p->part[i];
-	char *from = file_path("%s/%s", p->folder, a->name), *to = file_path("%s/%s.damaged", p->folder, a->name);
+	enum status st = note_damage(p, a->name);
 
-	p->damaged++;
-	if (rename_it && from && to && rename(from, to) == 0)
+	if (st == ACE_OK && rename_it && rename_damaged(p, a->name))
 		msg_warn("%s; set aside as %s.damaged, what it held is done again", ace_message(), a->name);
-	else
+	else if (st == ACE_OK)
 		msg_warn("%s; what it held is missing", ace_message());
-	free(from);
-	free(to);
 	memmove(a, a + 1, (size_t)(p->n - i - 1) * sizeof *a);
 	p->n--;
+	return st;
 }
 
 void
@@ -218,8 +272,7 @@ read_all(struct parts *p, bool verify)
 			p->fresh = p->part[i].known = false;
 			st = read_part(p, &p->part[i], verify, &r->items, &r->side);
 			if (st == ACE_EDATA) {
-				set_aside(p, i, verify);
-				st = ACE_OK;
+				st = set_aside(p, i, verify);
 				continue;
 			}
 		}
@@ -262,6 +315,10 @@ parts_close(struct parts *p)
 {
 	for (int i = 0; i < p->n; i++)
 		h5_close(&p->part[i].file);
+	for (int i = 0; i < p->damaged; i++)
+		free(p->damage[i]);
+	free(p->damage);
+	free(p->damaged_name);
 	free(p->part);
 	table_free(&p->items);
 	table_free(&p->side);
@@ -407,6 +464,9 @@ parts_sweep(struct parts *p, int drop, int *removed)
 		st = parts_remove(p, i);
 		++*removed;
 	}
+	for (int i = 0; st == ACE_OK && i < p->damaged; i++)
+		if (rename_damaged(p, p->damaged_name[i]))
+			msg_info("%s/%s: set aside as %s.damaged", p->folder, p->damaged_name[i], p->damaged_name[i]);
 	free(sorted);
 	free(gone);
 	free(keep);

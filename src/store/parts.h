@@ -43,6 +43,8 @@ struct parts {
 	char *folder;
 	struct part *part;		/* in order */
 	int n, damaged;
+	char **damage;			/* [damaged] what is wrong with each part that was left out; owned */
+	char (*damaged_name)[PART_NAME];	/* [damaged] what it is called, while it is there under its name */
 	struct table items, side;	/* all rows of all parts, in order of parts; entries of side numbered anew */
 	int32_t *owner, *slot;		/* of each row: its part, its number there */
 	int64_t clock;
@@ -53,7 +55,7 @@ struct parts {
 void parts_name(char name[PART_NAME], const struct parts_kind *kind, int rank, int64_t number);
 bool parts_parse(const char *name, const struct parts_kind *kind, int *rank, int64_t *number);
 
-/* folder missing: no parts. verify: read every number of parts that the index does not know, and set damaged ones aside
+/* folder: or one part file, whose siblings are not looked at then. Missing: no parts. verify: read every number of parts that the index does not know, and set damaged ones aside
  * (NAME.damaged). */
 enum status parts_open(struct parts *p, const struct parts_kind *kind, const char *folder, bool verify) ACE_NODISCARD;
 void parts_close(struct parts *p);
@@ -74,7 +76,8 @@ enum status parts_stale(const struct parts *p, const struct facts *want, bool ov
 /* Write the index unless it is fresh; a folder that cannot be written is no failure. */
 void parts_save_index(struct parts *p);
 
-/* Remove parts without live rows, oldest first, but keep one whose dropped keys (column drop not 0) an older part still has. */
+/* Remove parts without live rows, oldest first, but keep one whose dropped keys (column drop not 0) an older part still has. Parts
+ * that cannot be read are set aside as NAME.damaged. */
 enum status parts_sweep(struct parts *p, int drop, int *removed) ACE_NODISCARD;
 /* Remove part number i. */
 enum status parts_remove(struct parts *p, int i) ACE_NODISCARD;

@@ -216,6 +216,13 @@ texts_damaged(const struct texts *s)
 	return s->parts.damaged;
 }
 
+const char *
+texts_damage(const struct texts *s, int i)
+{
+	assert(i >= 0 && i < s->parts.damaged);
+	return s->parts.damage[i];
+}
+
 int64_t
 texts_bytes(const struct texts *s)
 {

@@ -28,6 +28,7 @@ struct texts_options {
 	bool override, verify;
 };
 
+/* A folder, or one part file; as latents_open. */
 enum status texts_open(struct texts **s, const char *folder, const struct texts_options *o) ACE_NODISCARD;
 void texts_close(struct texts *s);
 
@@ -38,7 +39,8 @@ bool texts_stale(const struct texts *s, int64_t i);
 int64_t texts_width(const struct texts *s);				/* of a row; 0 when empty */
 const struct facts *texts_facts(const struct texts *s, int64_t i);	/* of the item's part */
 int texts_parts(const struct texts *s);
-int texts_damaged(const struct texts *s);
+int texts_damaged(const struct texts *s);	/* parts left out */
+const char *texts_damage(const struct texts *s, int i);
 int64_t texts_bytes(const struct texts *s);
 
 /* Hidden states [rows, width] as F32. */

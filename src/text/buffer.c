@@ -62,6 +62,15 @@ buffer_clear(struct buffer *b)
 }
 
 void
+buffer_cut(struct buffer *b, size_t len)
+{
+	if (len >= b->len)
+		return;
+	b->len = len;
+	b->data[len] = 0;
+}
+
+void
 buffer_free(struct buffer *b)
 {
 	free(b->data);

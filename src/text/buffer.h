@@ -20,6 +20,7 @@ void buffer_char(struct buffer *b, char c);
 /* Room for more bytes behind the end, which are not counted yet; NULL: memory ran out. */
 char *buffer_room(struct buffer *b, size_t more);
 void buffer_clear(struct buffer *b);	/* len 0, memory kept */
+void buffer_cut(struct buffer *b, size_t len);	/* to a length that is not more than it has */
 void buffer_free(struct buffer *b);
 void buffer_swap(struct buffer *a, struct buffer *b);
 

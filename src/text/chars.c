@@ -104,3 +104,13 @@ chars_strip(const char **text, size_t *len, bool left, bool right, bool (*is)(ui
 	*text = p;
 	*len = (size_t)(end - p);
 }
+
+size_t
+chars_prefix(const char *text, size_t len, size_t n)
+{
+	size_t at = 0;
+
+	while (at < len && n-- > 0)
+		at += utf8_len(text[at]);
+	return at < len ? at : len;
+}

@@ -19,6 +19,9 @@ utf8_len(char c)
 	return b < 0x80 ? 1 : b < 0xe0 ? 2 : b < 0xf0 ? 3 : 4;
 }
 
+/* Bytes of the first n code points of valid UTF-8, at most len. */
+size_t chars_prefix(const char *text, size_t len, size_t n);
+
 /* The code point at p of valid UTF-8; and the one that ends before p. */
 uint32_t utf8_at(const char *p);
 uint32_t utf8_before(const char *p, const char *start);

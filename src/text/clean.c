@@ -5,21 +5,10 @@
 
 #include <string.h>
 #include <unicode/ucasemap.h>
+#include <unicode/uchar.h>
 
-static const struct clean_rules *const built[] = { &clean_en };
-
-const struct clean_rules *
-clean_rules_of(const char *lang, size_t len)
-{
-	for (size_t i = 0; i < sizeof built / sizeof *built; i++)
-		if (strlen(built[i]->lang) == len && memcmp(built[i]->lang, lang, len) == 0)
-			return built[i];
-	return NULL;
-}
-
-/* Full lower case of the root locale. */
-static enum status
-lower(struct buffer *text, struct buffer *out)
+enum status
+clean_lower(struct buffer *text, struct buffer *spare)
 {
 	UErrorCode err = U_ZERO_ERROR;
 	UCaseMap *map;
@@ -28,135 +17,169 @@ lower(struct buffer *text, struct buffer *out)
 
 	while (i < text->len && (unsigned char)text->data[i] < 0x80)
 		i++;
-	buffer_clear(out);
 	if (i == text->len) {
 		for (i = 0; i < text->len; i++)
-			buffer_char(out, (char)(text->data[i] +
-						(text->data[i] >= 'A' && text->data[i] <= 'Z' ? 32 : 0)));
-		buffer_swap(text, out);
+			if (text->data[i] >= 'A' && text->data[i] <= 'Z')
+				text->data[i] += 32;
 		return ACE_OK;
 	}
 	if (text->len > INT32_MAX / 4)
 		return ace_fail(ACE_EDATA, "a line of %zu bytes is too long", text->len);
+	buffer_clear(spare);
 	map = ucasemap_open("", 0, &err);
 	n = ucasemap_utf8ToLower(map, NULL, 0, text->data, (int32_t)text->len, &err);
 	if (err == U_BUFFER_OVERFLOW_ERROR || err == U_STRING_NOT_TERMINATED_WARNING)
 		err = U_ZERO_ERROR;
-	if (U_SUCCESS(err) && buffer_room(out, (size_t)n))
-		n = ucasemap_utf8ToLower(map, out->data, n + 1, text->data, (int32_t)text->len, &err);
+	if (U_SUCCESS(err) && buffer_room(spare, (size_t)n))
+		n = ucasemap_utf8ToLower(map, spare->data, n + 1, text->data, (int32_t)text->len, &err);
 	ucasemap_close(map);
 	if (U_FAILURE(err))
 		return ace_fail(ACE_EBUG, "lower case: ICU says %s", u_errorName(err));
-	if (out->bad)
+	if (spare->bad)
 		return ace_fail(ACE_ENOMEM, "no memory for a line of %zu bytes", text->len);
-	out->len = (size_t)n;
-	out->data[out->len] = 0;
-	buffer_swap(text, out);
+	spare->len = (size_t)n;
+	spare->data[spare->len] = 0;
+	buffer_swap(text, spare);
 	return ACE_OK;
 }
 
-/* Bytes at p that are c, ignoring case in already lowered text: U+017F is an s too. */
+/* What ignoring case makes of a character; dotless and dotted i are one there. */
+static uint32_t
+fold(uint32_t c)
+{
+	if (c < 0x80)
+		return c >= 'A' && c <= 'Z' ? c + 32 : c;
+	return c == 0x131 ? 'i' : (uint32_t)u_foldCase((UChar32)c, U_FOLD_CASE_DEFAULT);
+}
+
+/* Bytes of p that are name, ignoring case; 0: it is not there. */
 static size_t
-same_letter(const char *p, const char *end, char c)
+name_at(const char *p, const char *end, const char *name)
 {
-	if (p < end && *p == c)
-		return 1;
-	return c == 's' && end - p >= 2 && p[0] == '\xc5' && p[1] == '\xbf' ? 2 : 0;
-}
+	const char *q = p;
 
-/* boundary, name, "." -> into, everywhere. */
-static void
-abbreviate(struct buffer *text, struct buffer *out, const char *name, const char *into)
-{
-	const char *p = text->data, *end = p + text->len, *start = p;
-
-	buffer_clear(out);
-	while (p < end) {
-		const char *q = p;
-		size_t n = 1, i = 0;
-		for (; name[i] && (n = same_letter(q, end, name[i])) > 0; i++)
-			q += n;
-		if (!name[i] && q < end && *q == '.' && !(p > start && char_is_word(utf8_before(p, start)))) {
-			buffer_str(out, into);
-			p = q + 1;
-		} else {
-			buffer_char(out, *p++);
-		}
+	while (*name) {
+		if (q == end || fold(utf8_at(q)) != fold(utf8_at(name)))
+			return 0;
+		q += utf8_len(*q);
+		name += utf8_len(*name);
 	}
+	return (size_t)(q - p);
+}
+
+static bool
+word_before(const struct buffer *t, size_t i)
+{
+	return i > 0 && char_is_word(utf8_before(t->data + i, t->data));
+}
+
+/* Boundary, name, and "." or (Russian) another boundary, everywhere. */
+static void
+abbreviate(struct buffer *text, struct buffer *out, const struct table_line *l, bool dot)
+{
+	const char *end = text->data + text->len;
+	size_t i = 0, done = 0, n, behind;
+
+	buffer_clear(out);
+	for (; i < text->len; i += n) {
+		n = utf8_len(text->data[i]);
+		if (fold(utf8_at(text->data + i)) != fold(utf8_at(l->text)) || word_before(text, i) ||
+		    !(behind = name_at(text->data + i, end, l->text)))
+			continue;
+		behind += i;
+		if (dot ? behind == text->len || text->data[behind] != '.'
+			: behind < text->len && char_is_word(utf8_at(text->data + behind)))
+			continue;
+		buffer_add(out, text->data + done, i - done);
+		buffer_add(out, l->value, l->n_value);
+		done = behind + dot;
+		n = done - i;
+	}
+	if (done == 0)
+		return;
+	buffer_add(out, text->data + done, text->len - done);
 	buffer_swap(text, out);
 }
 
-/* Every sign by its words, then each pair of blanks by one, in one pass. */
-static void
-replace_symbol(struct buffer *text, struct buffer *out, const char *sign, const char *into)
+void
+clean_abbreviations(const struct tables *t, enum language lang, struct buffer *text, struct buffer *spare)
 {
-	size_t n = strlen(sign);
+	const struct table *a = &t->of[lang].abbreviations;
+	bool dot = lang != LANG_RU;
 
-	buffer_clear(out);
-	for (size_t i = 0; i < text->len;)
-		if (text->len - i >= n && memcmp(text->data + i, sign, n) == 0) {
-			buffer_str(out, into);
-			i += n;
-		} else {
-			buffer_char(out, text->data[i++]);
-		}
-	buffer_swap(text, out);
-	buffer_clear(out);
+	if (dot && !(text->len && memchr(text->data, '.', text->len)))
+		return;
+	for (int i = 0; i < a->n; i++)
+		abbreviate(text, spare, &a->line[i], dot);
+}
+
+/* Each pair of blanks by one, in one pass from the left. */
+static void
+halve_blanks(struct buffer *text)
+{
+	size_t n = 0;
+
 	for (size_t i = 0; i < text->len; i++) {
-		buffer_char(out, text->data[i]);
+		text->data[n++] = text->data[i];
 		if (text->data[i] == ' ' && i + 1 < text->len && text->data[i + 1] == ' ')
 			i++;
 	}
+	buffer_cut(text, n);
+}
+
+static void
+replace_symbol(struct buffer *text, struct buffer *out, const struct table_line *l)
+{
+	const char *p = text->data, *end = p + text->len, *q = memmem(p, text->len, l->text, l->len);
+
+	if (!q)
+		return;
+	buffer_clear(out);
+	for (; q; q = memmem(p, (size_t)(end - p), l->text, l->len)) {
+		buffer_add(out, p, (size_t)(q - p));
+		buffer_add(out, l->value, l->n_value);
+		p = q + l->len;
+	}
+	buffer_add(out, p, (size_t)(end - p));
 	buffer_swap(text, out);
 }
 
-/* Each run of space -> one blank. */
-static void
-collapse(const char *text, size_t len, struct buffer *out)
+void
+clean_symbols(const struct tables *t, enum language lang, struct buffer *text, struct buffer *spare)
 {
-	buffer_clear(out);
-	for (size_t i = 0, n; i < len; i += n) {
-		n = utf8_len(text[i]);
-		if (!char_is_space(utf8_at(text + i)))
-			buffer_add(out, text + i, n);
-		else if (i == 0 || !char_is_space(utf8_before(text + i, text)))
-			buffer_char(out, ' ');
-	}
-}
-
-enum status
-clean_line(const struct clean_rules *r, const char *text, size_t len, struct buffer *out)
-{
-	struct buffer b = { 0 }, saved = { 0 };
-	enum status st;
+	const struct table *s = &t->of[lang].symbols;
 	const char *p;
 	size_t n;
 
-	buffer_clear(out);
-	for (size_t i = 0; i < len; i++)
-		if (text[i] != '"')
-			buffer_char(out, text[i]);
-	if (!buffer_done(out) || !buffer_done(&b))
-		return ace_fail(ACE_ENOMEM, "no memory for a line of %zu bytes", len);
-	st = lower(out, &b);
-	if (st == ACE_OK) {
-		buffer_add(&saved, out->data, out->len);
-		if (!r->numbers(out))
-			buffer_swap(out, &saved);
-		if (memchr(out->data, '.', out->len))
-			for (int i = 0; r->abbreviation[i][0]; i++)
-				abbreviate(out, &b, r->abbreviation[i][0], r->abbreviation[i][1]);
-		for (int i = 0; r->symbol[i][0]; i++)
-			replace_symbol(out, &b, r->symbol[i][0], r->symbol[i][1]);
-		p = out->data;
-		n = out->len;
-		chars_strip(&p, &n, true, true, char_is_space);
-		collapse(p, n, &b);
-		buffer_swap(out, &b);
-		if (out->bad || b.bad || saved.bad || !buffer_done(out))
-			st = ace_fail(ACE_ENOMEM, "no memory for a line of %zu bytes", len);
+	if (!buffer_done(text))
+		return;
+	for (int i = 0; i < s->n; i++) {
+		replace_symbol(text, spare, &s->line[i]);
+		halve_blanks(text);
 	}
-	buffer_free(&b);
-	buffer_free(&saved);
-	return st;
+	if (text->bad)
+		return;
+	p = text->data;
+	n = text->len;
+	chars_strip(&p, &n, true, true, char_is_space);
+	memmove(text->data, p, n);
+	buffer_cut(text, n);
+}
+
+void
+clean_spaces(struct buffer *text, struct buffer *spare)
+{
+	bool before = false;
+
+	buffer_clear(spare);
+	for (size_t i = 0, n; i < text->len; i += n) {
+		bool space = char_is_space(utf8_at(text->data + i));
+		n = utf8_len(text->data[i]);
+		if (!space)
+			buffer_add(spare, text->data + i, n);
+		else if (!before)
+			buffer_char(spare, ' ');
+		before = space;
+	}
+	buffer_swap(text, spare);
 }

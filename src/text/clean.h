@@ -1,27 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* clean.h - a lyric line as its tokenizer wants it: lower case, numbers and signs in words (text.md sections 3.3, 3.4)
+/* clean.h - a lyric line as its tokenizer wants it (text.md sections 3.3 ... 3.8): the steps, one language at a time
  *
- * The steps that languages share, and a row of rules for each language that is built. */
+ * Steps work in place on valid UTF-8; spare is a buffer whose content does not matter. A buffer that is bad afterwards has run
+ * out of memory. */
 #ifndef ACE_TEXT_CLEAN_H
 #define ACE_TEXT_CLEAN_H
 
 #include "base/status.h"
 #include "text/buffer.h"
+#include "text/tables.h"
 
-struct clean_rules {
-	const char *lang;
-	const char *const (*abbreviation)[2];	/* "mr" -> "mister", when "." follows; ends with NULL */
-	const char *const (*symbol)[2];		/* "&" -> " and ", in order; ends with NULL */
-	bool (*numbers)(struct buffer *text);	/* in place; false: the step fails, and is undone as a whole */
-};
+/* Full lower case of the root locale. */
+enum status clean_lower(struct buffer *text, struct buffer *spare) ACE_NODISCARD;
 
-/* The rules of a language code, NULL when it is not built. */
-const struct clean_rules *clean_rules_of(const char *lang, size_t len);
+/* Amounts, decimals, ordinals, integers in words. false: the step fails, and text is to be taken as it was. Not for hi ja zh. */
+bool clean_numbers(const struct tables *t, enum language lang, struct buffer *text, struct buffer *spare);
 
-/* text, valid UTF-8, cleaned, in place of what out holds. */
-enum status clean_line(const struct clean_rules *r, const char *text, size_t len, struct buffer *out) ACE_NODISCARD;
+/* "mr." -> "mister". */
+void clean_abbreviations(const struct tables *t, enum language lang, struct buffer *text, struct buffer *spare);
 
-/* Numbers in English. */
-bool clean_numbers_en(struct buffer *text);
-extern const struct clean_rules clean_en;
+/* "&" -> " and ", and both ends stripped. */
+void clean_symbols(const struct tables *t, enum language lang, struct buffer *text, struct buffer *spare);
+
+/* Chinese: dates, money, telephones, fractions, quantities, digits, and punctuation to commas. */
+bool clean_numbers_zh(const struct tables *t, struct buffer *text, struct buffer *spare);
+
+/* Each run of space -> one blank. */
+void clean_spaces(struct buffer *text, struct buffer *spare);
+
+/* Korean syllables in Latin letters. */
+void clean_hangul(struct buffer *text, struct buffer *spare);
 #endif

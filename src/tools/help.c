@@ -10,6 +10,8 @@ static const struct {
 } titles[] = {
 	{ "program", "Running" },
 	{ "inspect", "Inspecting" },
+	{ "fetch", "Fetching" },
+	{ "import", "Data sets in and out" },
 	{ "model", "Model and configuration" },
 	{ "data", "Data" },
 	{ "text", "Text" },
@@ -31,7 +33,8 @@ static const struct {
 };
 
 const char *const help_categories[] = {
-	"program", "inspect", "model", "data", "text", "cache", "lora", "lyrics_embedder", "schedule", "optimizer",
+	"program", "inspect", "fetch", "import", "model", "data", "text", "cache", "lora", "lyrics_embedder", "schedule",
+	"optimizer",
 	"precision", "ema", "objective", "scheduled_sampling", "checkpoint", "reporting", "validation", "publishing",
 	"distributed", "image_only", NULL,
 };

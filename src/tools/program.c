@@ -2,6 +2,8 @@
 #include "tools/program.h"
 
 #include "base/msg.h"
+#include "base/stop.h"
+#include "jobs/ranks.h"
 #include "jobs/versions.h"
 #include "tools/help.h"
 
@@ -99,12 +101,61 @@ say_failure(const char *name, enum status st)
 		msg_debug("said at %s", ace_message_where());
 }
 
-int
-program_main(const char *name, enum status (*run)(struct settings *s), int argc, char **argv)
+struct job {
+	enum status (*alone)(struct settings *s);
+	enum status (*ranks)(struct settings *s, struct comm *comm);
+};
+
+/* The group, for a job that has one; *c is NULL for the others. */
+static enum status
+open_group(const struct program *p, const struct job *job, struct comm **c)
+{
+	char host[64] = "?";
+
+	*c = NULL;
+	gethostname(host, sizeof host - 1);
+	msg_ranks(comm_launched_rank(), host);
+	if (job->ranks)
+		ACE_TRY(comm_open(c, COMM_PATIENCE));
+	else if (comm_launched() > 1)
+		return ace_fail(ACE_EUSAGE, "%s runs on one rank, and %d were started", p->name, comm_launched());
+	if (*c)
+		msg_ranks((*c)->rank, (*c)->host);
+	return ACE_OK;
+}
+
+static enum status
+load_and_run(const struct job *job, struct settings *s, struct comm *c, int argc, char **argv)
+{
+	enum status st = settings_load(s, s->program, argc, argv);
+
+	if (st == ACE_OK)
+		st = set_up_messages(s);
+	if (c)
+		st = comm_agree(c, st);
+	if (st != ACE_OK)
+		return st;
+	if (settings_bool(s, "print_config")) {
+		if (!c || c->rank == 0)
+			settings_print(s, stdout);
+		return ACE_OK;
+	}
+	if (!c)
+		return job->alone(s);
+	comm_set_patience(c, settings_f64(s, "rank_patience"), false);
+	ACE_TRY(comm_agree(c, ranks_check(c, s)));
+	ACE_TRY(comm_agree(c, ranks_share_settings(c, s)));
+	return job->ranks(s, c);
+}
+
+static int
+main_of(const char *name, const struct job *job, int argc, char **argv)
 {
 	const struct program *p = program_named(name);
-	struct settings s;
+	struct settings s = { .program = p };
+	struct comm *c;
 	enum status st;
+	bool speaks, said = false;
 	int code;
 
 	msg_setup(name, MSG_INFO, PROGRESS_AUTO, 10.0);
@@ -116,17 +167,40 @@ program_main(const char *name, enum status (*run)(struct settings *s), int argc,
 		print_version(p);
 		return flushed();
 	}
-	st = settings_load(&s, p, argc, argv);
-	if (st == ACE_OK)
-		st = set_up_messages(&s);
-	if (st == ACE_OK && settings_bool(&s, "print_config"))
-		settings_print(&s, stdout);
-	else if (st == ACE_OK)
-		st = run(&s);
-	msg_progress_end();
-	if (st != ACE_OK)
+	if (job->ranks)			/* a batch system may tell it to stop while ranks are still gathering */
+		stop_listen();
+	speaks = comm_launched_rank() == 0;
+	st = open_group(p, job, &c);
+	if (st == ACE_OK) {
+		speaks = !c || c->rank == 0;
+		st = load_and_run(job, &s, c, argc, argv);
+		msg_progress_end();
+		if (st != ACE_OK && comm_agreed(c)) {	/* before the first of the ranks ends */
+			if (speaks)
+				say_failure(name, st);
+			said = true;
+		}
+		st = comm_close(&c, st);
+		if (c)
+			speaks = comm_speaks(c);
+		settings_free(&s);
+	}
+	if (st != ACE_OK && speaks && !said)
 		say_failure(name, st);
-	settings_free(&s);
 	code = flushed();
-	return st != ACE_OK ? status_exit_code(st) : code;
+	code = st != ACE_OK ? status_exit_code(st) : code;
+	comm_abandon(c, code);		/* returns unless the group has failed */
+	return code;
+}
+
+int
+program_main(const char *name, enum status (*run)(struct settings *s), int argc, char **argv)
+{
+	return main_of(name, &(struct job){ .alone = run }, argc, argv);
+}
+
+int
+program_main_ranks(const char *name, enum status (*run)(struct settings *s, struct comm *comm), int argc, char **argv)
+{
+	return main_of(name, &(struct job){ .ranks = run }, argc, argv);
 }

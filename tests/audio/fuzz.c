@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROUNDS = 24, FILE_BYTES = 1 << 17 };
+enum { FILE_BYTES = 1 << 17 };
 
 /* Flip bytes, mostly near the head; cut; repeat or drop a piece. Returns the new size, at most 2 * size. */
 static size_t
@@ -51,12 +51,13 @@ one_file(const char *source, const char *name, const char *dir, int *decoded, in
 	const char *dot = strrchr(name, '.');
 	unsigned char *b;
 	size_t size;
+	int rounds = test_rounds("ACE_FUZZ", 24);
 
 	assert_ok(file_read(source, 1u << 26, &data, &size));
 	size = size > FILE_BYTES ? FILE_BYTES : size;
 	b = malloc(2 * size + 1);
 	assert_non_null(b);
-	for (int k = 0; k < ROUNDS && size > 1; k++) {
+	for (int k = 0; k < rounds && size > 1; k++) {
 		struct clip c;
 		memcpy(b, data, size);
 		size_t n = damage(b, size, rng_stream((uint64_t)k, RNG_TEST, size, (uint64_t)name[0]));

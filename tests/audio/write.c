@@ -55,6 +55,51 @@ integer_files_are_rounded_and_clamped(void **state)
 	round_trip(AUDIO_PCM16, want, x, 0.5f / 32768.f + 1e-7f);
 }
 
+/* How alike two waves are where both have samples: 1 the same, 0 nothing in common. */
+static double
+likeness(const float *a, const float *b, int64_t n)
+{
+	double ab = 0, aa = 1e-30, bb = 1e-30;
+
+	for (int64_t i = 0; i < n; i++) {
+		ab += (double)a[i] * b[i];
+		aa += (double)a[i] * a[i];
+		bb += (double)b[i] * b[i];
+	}
+	return ab / sqrt(aa * bb);
+}
+
+static void
+every_format_that_is_offered_is_read_again(void **state)
+{
+	static const enum audio_format formats[] = { AUDIO_FLAC, AUDIO_OGG, AUDIO_MP3 };
+	enum { RATE = 44100, N = RATE };
+	float *x = malloc(sizeof *x * 2 * N);
+	const char *dir = golden_tmp();
+
+	(void)state;
+	assert_non_null(x);
+	for (int i = 0; i < 2 * N; i++)
+		x[i] = 0.5f * sinf(0.05f * (float)i);
+	for (int k = 0; k < 3; k++) {
+		char path[400];
+		struct clip c;
+		if (!audio_can_write(formats[k]))
+			continue;
+		snprintf(path, sizeof path, "%s/a.%s", dir, audio_ending(formats[k]));
+		assert_ok(audio_write(path, x, 2, N, RATE, formats[k]));
+		assert_ok(audio_decode(path, &c));
+		assert_int_equal(c.channels, 2);
+		assert_int_equal(c.rate, RATE);
+		assert_in_range(c.n, N - 2500, N + 2500);
+		assert_true(likeness(c.data, x, N - 5000) > (formats[k] == AUDIO_FLAC ? 0.99999 : 0.99));
+		clip_free(&c);
+	}
+	assert_true(audio_can_write(AUDIO_PCM16) && audio_can_write(AUDIO_FLAC));
+	assert_ok(file_remove_tree(dir));
+	free(x);
+}
+
 static void
 a_folder_that_is_not_there_is_told(void **state)
 {
@@ -71,6 +116,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(float_files_hold_the_very_samples),
 		cmocka_unit_test(integer_files_are_rounded_and_clamped),
+		cmocka_unit_test(every_format_that_is_offered_is_read_again),
 		cmocka_unit_test(a_folder_that_is_not_there_is_told),
 	};
 

@@ -61,11 +61,11 @@ upstream_values_become_ours(void **state)
 }
 
 static void
-fp16_is_known_but_not_built(void **state)
+the_16_bits_of_upstream_are_fp16(void **state)
 {
 	(void)state;
-	try_refused("ace-train", "--precision 16-mixed", 64, "mixed_precision=fp16 is not built yet; wanted no or bf16");
-	try_refused("ace-train", "--precision 16", 64, "mixed_precision=fp16 is not built yet; wanted no or bf16");
+	try_value(try_ok("ace-train", "--precision 16-mixed"), "mixed_precision", "fp16");
+	try_value(try_ok("ace-train", "--precision 16"), "mixed_precision", "fp16");
 }
 
 static void
@@ -232,7 +232,9 @@ wrong_values_name_the_option_what_was_found_and_what_was_wanted(void **state)
 		{ "gradient_accumulation_steps=0", "gradient_accumulation_steps is 0; wanted a whole number of 1 or more" },
 		{ "use_rslora=maybe", "use_rslora is \"maybe\"; wanted true or false" },
 		{ "latent_mask=half", "latent_mask is \"half\"; wanted all or lengths" },
-		{ "optimizer=muon", "optimizer is \"muon\"; wanted torch-adamw or adamw_bf16" },
+		{ "optimizer=muon", "optimizer is \"muon\"; wanted torch-adamw, torch-adam, torch-sgd, torch-adafactor, "
+		    "adamw_bf16, optimi-adamw, optimi-lion, optimi-stableadamw, ao-adamw8bit, bnb-adamw8bit, bnb-lion8bit, "
+		    "adamw_schedulefree or prodigy" },
 		{ "optimizer=adamw8bit", "optimizer \"adamw8bit\" is no longer a name; use ao-adamw8bit" },
 		{ "optimizer=adafactor", "optimizer \"adafactor\" is no longer a name; use torch-adafactor" },
 		{ "optimizer=dadaptation", "optimizer \"dadaptation\" is no longer a name; use prodigy" },
@@ -497,7 +499,7 @@ main(void)
 		T(a_flag_alone_means_true_and_takes_a_word_of_truth),
 		T(inverse_names_mean_the_opposite),
 		T(upstream_values_become_ours),
-		T(fp16_is_known_but_not_built),
+		T(the_16_bits_of_upstream_are_fp16),
 		T(the_command_line_beats_the_environment_and_that_the_file_and_that_the_default),
 		T(env_files_stand_between_the_environment_and_the_file),
 		T(each_value_tells_where_it_comes_from),

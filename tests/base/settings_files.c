@@ -131,8 +131,8 @@ a_broken_json_file_is_named_with_what_is_wrong(void **state)
 		{ "{\"lora_rank\": [3]}", "lora_rank is a list; wanted a whole number from 1 to 1024" },
 		{ "{\"lora_rank\": {}}", "lora_rank is an object; wanted a whole number from 1 to 1024" },
 		{ "[1]", "wanted an object, {\"key\": value, ...}" },
-		{ "{\"use_ema\": true}", "use_ema is not built yet" },
-		{ "{\"base_model_precision\": \"int8-quanto\"}", "base_model_precision=int8-quanto is not built yet; wanted no_change" },
+		{ "{\"optimizer_release_gradients\": true}", "optimizer_release_gradients is not built yet" },
+		{ "{\"base_model_precision\": \"int4\"}", "base_model_precision=int4 is not built yet; wanted no_change, int8-quanto or fp8" },
 	};
 	char want[300];
 

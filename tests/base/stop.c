@@ -35,6 +35,20 @@ usr1(void)
 	_exit(stop_asked() && !stop_save_asked() && strcmp(stop_signal(), "SIGUSR1") == 0 ? 10 : 2);
 }
 
+/* What came before is asked for still; a second run of the same program begins anew. */
+static void
+early(void)
+{
+	stop_listen();
+	raise(SIGUSR1);
+	raise(SIGUSR2);
+	stop_setup(60);
+	if (!stop_asked() || !stop_save_asked())
+		_exit(1);
+	stop_setup(60);
+	_exit(!stop_asked() ? 10 : 2);
+}
+
 static void
 usr2(void)
 {
@@ -124,6 +138,7 @@ from_inside(void)
 		assert_int_equal(run(body), want);      \
 	}
 SENTENCE(usr1_asks_to_save_and_stop, usr1, 10)
+SENTENCE(what_was_asked_for_at_the_start_is_not_forgotten, early, 10)
 SENTENCE(usr2_asks_once_to_save_and_go_on, usr2, 10)
 SENTENCE(term_asks_to_save_and_stop, term, 10)
 SENTENCE(a_second_term_leaves_at_once, term_twice, 128 + SIGTERM)
@@ -140,6 +155,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(usr1_asks_to_save_and_stop),
+		cmocka_unit_test(what_was_asked_for_at_the_start_is_not_forgotten),
 		cmocka_unit_test(usr2_asks_once_to_save_and_go_on),
 		cmocka_unit_test(term_asks_to_save_and_stop),
 		cmocka_unit_test(a_second_term_leaves_at_once),

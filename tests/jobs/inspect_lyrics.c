@@ -27,7 +27,7 @@ inspect(const char *text, bool json)
 
 	text_file(where, "vocab.json", vocab);
 	song = file_path("%s", text_file(where, "song.lyrics", text));
-	st = inspect_lyrics(f, song, path, 0, json);
+	st = inspect_lyrics(f, song, &(struct inspect_lyrics){ .from.vocab = path, .json = json });
 	assert_int_equal(fclose(f), 0);
 	assert_ok(file_remove_tree(where));
 	free(song);
@@ -42,14 +42,16 @@ inspect(const char *text, bool json)
 static void
 a_song_is_shown_line_by_line(void **state)
 {
-	char *out = inspect("\xef\xbb\xbf[verse]\n\nAB a zb\nna\xc3\xafve\na\x1b[J\n", false);
+	char *out = inspect("\xef\xbb\xbf[verse]\n\n[verse]AB a zb\nThe moon \xe2\x80\xae is a lantern\n[]a\x1b[J\n", false);
 
 	(void)state;
 	assert_non_null(out);
-	assert_non_null(strstr(out, "song.lyrics: lyrics, 4 lines (1 structure, 1 skipped), "));
-	assert_non_null(strstr(out, "3  en             7        1  ab a zb\n"));
-	assert_non_null(strstr(out, "[en] ab _ a _ ? b\n"));
-	assert_non_null(strstr(out, "4  skipped"));
+	assert_non_null(strstr(out, "song.lyrics: lyrics read per line, 4 lines (3 structure, 0 skipped), "));
+	assert_non_null(strstr(out, "    3  structure en <"));
+	assert_non_null(strstr(out, " 8        1  [verse]ab a zb\n"));
+	assert_non_null(strstr(out, "[en] [verse] ab _ a _ ? b\n"));
+	assert_non_null(strstr(out, "the moon \\xe2\\x80\\xae is a lantern\n"));
+	assert_non_null(strstr(out, "more than 5 % of the tokens are unknown"));
 	assert_non_null(strstr(out, "a\\x1b[j"));
 	assert_null(strchr(out, 0x1b));
 	free(out);
@@ -58,16 +60,16 @@ a_song_is_shown_line_by_line(void **state)
 static void
 json_holds_the_same_as_numbers(void **state)
 {
-	char *out = inspect("ab\n?", true);
+	char *out = inspect("[verse]ab\n[verse]?", true);
 	cJSON *root, *line;
 
 	(void)state;
 	assert_non_null(out);
 	assert_ok(json_parse(out, strlen(out), "output", &root));
-	assert_int_equal(cJSON_GetObjectItem(root, "tokens")->valueint, 7);
+	assert_int_equal(cJSON_GetObjectItem(root, "tokens")->valueint, 9);
 	assert_int_equal(cJSON_GetObjectItem(root, "unknown_tokens")->valueint, 1);
 	line = cJSON_GetArrayItem(cJSON_GetObjectItem(root, "content"), 0);
-	assert_int_equal(cJSON_GetArrayItem(cJSON_GetObjectItem(line, "ids"), 1)->valueint, 8);
+	assert_int_equal(cJSON_GetArrayItem(cJSON_GetObjectItem(line, "ids"), 2)->valueint, 8);
 	cJSON_Delete(root);
 	free(out);
 }

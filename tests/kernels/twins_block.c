@@ -29,6 +29,13 @@ rope(struct dev *d, struct tensor *t)
 	d->k->rope(d, t[1], t[2], t[3], true);
 }
 
+static void
+rope_both(struct dev *d, struct tensor *t)
+{
+	d->k->rope_both(d, t[0], t[1], t[2], false);
+	d->k->rope_both(d, t[1], t[0], t[2], true);
+}
+
 /* The real order: y is what rope_relu gave. */
 static void
 rope_relu_backward(struct dev *d, struct tensor *t)
@@ -57,6 +64,60 @@ attention(struct dev *d, struct tensor *t)
 	d->k->attention_backward(d, t[7], t[8], t[9], t[10], t[2], t[3], t[4], t[0], t[1], t[5], t[6]);
 }
 
+CALL(qkv_ready, t[0], t[1], t[2], t[3], t[4])
+CALL(gate_add_half, t[0], t[1], t[2], t[3], t[4], 2)
+CALL(rms_modulate_backward_half, t[0], t[1], t[2], t[3], t[4], t[5], 1)
+CALL(rope_table, t[0], 1e4f)
+CALL(sinusoid, t[0], t[1])
+CALL(place, t[0], t[1], 3)
+CALL(take, t[0], t[1], 3)
+CALL(projection_loss, t[0], t[1], t[2])
+CALL(projection_loss_backward, t[0], t[1], t[2], 0.7f)
+
+static void
+qkv_ready_backward(struct dev *d, struct tensor *t)
+{
+	d->k->qkv_ready(d, t[3], t[4], t[5], t[6], t[7]);
+	d->k->qkv_ready_backward(d, t[0], t[1], t[2], t[3], t[4], t[6], t[7]);
+}
+
+static void
+modulation(struct dev *d, struct tensor *t)
+{
+	d->k->modulation(d, t[0], t[1], t[2]);
+	d->k->modulation_backward(d, t[1], t[2], t[0]);
+}
+
+static void
+modulation_parts(struct dev *d, struct tensor *t)
+{
+	d->k->modulation_backward(d, (struct tensor){ 0 }, t[2], t[0]);
+	d->k->modulation_backward(d, t[1], (struct tensor){ 0 }, t[0]);
+}
+
+static void
+group_norm(struct dev *d, struct tensor *t)
+{
+	d->k->group_norm(d, t[0], t[1], t[2], t[3], t[4], 1e-6f);
+}
+
+/* The statistics are those of the forward pass: y is scratch. */
+static void
+group_norm_backward(struct dev *d, struct tensor *t)
+{
+	d->k->group_norm(d, t[4], t[3], t[2], t[5], t[6], 1e-6f);
+	d->k->group_norm_backward(d, t[0], t[6], t[7], t[1], t[2], t[3], t[5]);
+}
+
+static void
+latent_tokens(struct dev *d, struct tensor *t)
+{
+	d->k->latent_tokens(d, t[0], t[1], true);
+	d->k->latent_tokens(d, t[2], t[1], false);
+	d->k->latents_of_tokens(d, t[3], t[0], false);
+	d->k->latents_of_tokens(d, t[4], t[2], true);
+}
+
 #define N(...) { F32, __VA_ARGS__, TWIN_NORMAL }
 #define P(...) { F32, __VA_ARGS__, TWIN_POSITIVE }
 #define M(...) { F32, __VA_ARGS__, TWIN_MASK }
@@ -65,36 +126,78 @@ attention(struct dev *d, struct tensor *t)
 #define ATTENTION(name, T, K)                                                                                           \
 	{ name, attention, 1e-5, 0,                                                                                     \
 	  { N(3, { 2, T, 40 }), N(3, { 2, T, 4 }), N(3, { 2, T, 40 }), N(3, { 2, K, 40 }), N(3, { 2, K, 40 }), M(2, { 2, T }), \
-	    M(2, { 2, K }), N(3, { 2, T, 40 }), N(3, { 2, K, 40 }), N(3, { 2, K, 40 }), N(3, { 2, T, 40 }) } }
+	    M(2, { 2, K }), N(3, { 2, T, 40 }), N(3, { 2, K, 40 }), N(3, { 2, K, 40 }), N(3, { 2, T, 40 }) }, NULL }
+/* Heads as the tensor cores want them; the first sample sees no key. */
+#define WIDE_ATTENTION(name, T, K, w, H)                                                                                \
+	{ name, attention, 1e-5, 0,                                                                                     \
+	  { N(3, { 2, T, w * H }), N(3, { 2, T, H }), N(3, { 2, T, w * H }), N(3, { 2, K, w * H }), N(3, { 2, K, w * H }), \
+	    M(2, { 2, T }), { F32, 2, { 2, K }, TWIN_MASK_BLANK }, N(3, { 2, T, w * H }), N(3, { 2, K, w * H }),        \
+	    N(3, { 2, K, w * H }), N(3, { 2, T, w * H }) }, "h.hhh..hhhh H.HHH..HHHH" }
 #define LINEAR(name)                                                                                                    \
 	{ name, linear_attention, 1e-5, 0,                                                                              \
 	  { N(3, { 2, 71, 40 }), N(3, { 2, 71, 4 }), P(3, { 2, 71, 40 }), P(3, { 2, 71, 40 }), N(3, { 2, 71, 40 }),     \
-	    N(3, { 2, 71, 40 }), N(3, { 2, 71, 40 }), N(3, { 2, 71, 40 }), N(3, { 2, 71, 40 }), M(2, { 2, 71 }) } }
+	    N(3, { 2, 71, 40 }), N(3, { 2, 71, 40 }), N(3, { 2, 71, 40 }), N(3, { 2, 71, 40 }), M(2, { 2, 71 }) }, NULL }
 
 static const struct twin_case cases[] = {
-	{ "rms_modulate", rms_modulate, 1e-6, 0, { X(77), R, X(77), N(3, { 3, 5, 77 }) } },
-	{ "rms_modulate_backward", rms_modulate_backward, 1e-6, 0, { X(77), X(77), X(77), R, N(3, { 3, 5, 77 }) } },
-	{ "rms_modulate_grads", rms_modulate_grads, 1e-6, 0, { N(3, { 3, 5, 77 }), X(77), X(77), R } },
-	{ "gate_add", gate_add, 1e-6, 0, { X(77), X(77), X(77), N(3, { 3, 5, 77 }) } },
-	{ "gate_backward", gate_backward, 1e-6, 0, { X(77), X(77), N(3, { 3, 5, 77 }) } },
-	{ "gate_grads", gate_grads, 1e-6, 0, { N(3, { 3, 5, 77 }), X(77), X(77) } },
-	{ "silu", silu, 1e-6, 0, { N(2, { 301, 177 }), N(2, { 301, 177 }) } },
-	{ "silu_backward", silu_backward, 1e-6, 0, { N(2, { 301, 177 }), N(2, { 301, 177 }), N(2, { 301, 177 }) } },
-	{ "rope", rope, 1e-6, 0, { X(90), X(90), X(90), N(3, { 2, 80, 30 }) } },
-	{ "rope_relu", rope_relu, 1e-6, 0, { X(90), X(90), N(3, { 2, 80, 30 }), M(2, { 3, 71 }) } },
-	{ "rope_relu_backward", rope_relu_backward, 1e-6, 0, { X(90), X(90), X(90), N(3, { 2, 80, 30 }), M(2, { 3, 71 }) } },
-	{ "mask_rows", mask_rows, 1e-6, 0, { X(90), X(90), M(2, { 3, 71 }) } },
+	{ "rms_modulate", rms_modulate, 1e-6, 0, { X(77), R, X(77), N(3, { 3, 5, 77 }) }, NULL },
+	{ "rms_modulate_backward", rms_modulate_backward, 1e-6, 0, { X(77), X(77), X(77), R, N(3, { 3, 5, 77 }) }, NULL },
+	{ "rms_modulate_grads", rms_modulate_grads, 1e-6, 0, { N(3, { 3, 5, 77 }), X(77), X(77), R }, NULL },
+	{ "gate_add", gate_add, 1e-6, 0, { X(77), X(77), X(77), N(3, { 3, 5, 77 }) }, NULL },
+	{ "gate_backward", gate_backward, 1e-6, 0, { X(77), X(77), N(3, { 3, 5, 77 }) }, NULL },
+	{ "gate_grads", gate_grads, 1e-6, 0, { N(3, { 3, 5, 77 }), X(77), X(77) }, NULL },
+	{ "silu", silu, 1e-6, 0, { N(2, { 301, 177 }), N(2, { 301, 177 }) }, NULL },
+	{ "silu_backward", silu_backward, 1e-6, 0, { N(2, { 301, 177 }), N(2, { 301, 177 }), N(2, { 301, 177 }) }, NULL },
+	{ "rope_both", rope_both, 1e-6, 0, { N(3, { 2, 37, 90 }), N(3, { 2, 71, 90 }), N(3, { 2, 80, 30 }) }, "hh. ss. HH." },
+	{ "rope_both", rope_both, 1e-6, 0, { N(3, { 1, 37, 64 }), N(3, { 1, 5, 64 }), N(3, { 2, 80, 32 }) }, "hh. HH." },
+	{ "rope", rope, 1e-6, 0, { X(90), X(90), X(90), N(3, { 2, 80, 30 }) }, NULL },
+	{ "rope_relu", rope_relu, 1e-6, 0, { X(90), X(90), N(3, { 2, 80, 30 }), M(2, { 3, 71 }) }, NULL },
+	{ "rope_relu_backward", rope_relu_backward, 1e-6, 0, { X(90), X(90), X(90), N(3, { 2, 80, 30 }), M(2, { 3, 71 }) }, NULL },
+	{ "mask_rows", mask_rows, 1e-6, 0, { X(90), X(90), M(2, { 3, 71 }) }, NULL },
 	LINEAR("linear_attention"),
 	LINEAR("linear_attention_backward"),
 	ATTENTION("attention", 71, 83),
+	WIDE_ATTENTION("attention", 200, 300, 128, 2),
+	WIDE_ATTENTION("attention", 129, 77, 128, 2),
+	WIDE_ATTENTION("attention", 200, 300, 64, 3),
+	WIDE_ATTENTION("attention", 1, 2, 128, 1),
 	ATTENTION("attention_backward", 130, 3),
 	ATTENTION("attention", 1, 9),
-	{ "glu_conv", glu_conv, 1e-6, 0, { X(101), X(202), N(3, { 202, 1, 3 }), N(1, { 202 }) } },
-	{ "glu_conv", glu_conv, 1e-6, 0, { N(3, { 2, 1, 5 }), N(3, { 2, 1, 10 }), N(3, { 10, 1, 3 }), N(1, { 10 }) } },
-	{ "glu_conv_backward", glu_conv_backward, 1e-6, 0, { X(202), X(101), X(202), N(3, { 202, 1, 3 }), N(1, { 202 }) } },
+	{ "glu_conv", glu_conv, 1e-6, 0, { X(101), X(202), N(3, { 202, 1, 3 }), N(1, { 202 }) }, NULL },
+	{ "glu_conv", glu_conv, 1e-6, 0, { N(3, { 2, 1, 5 }), N(3, { 2, 1, 10 }), N(3, { 10, 1, 3 }), N(1, { 10 }) }, NULL },
+	{ "glu_conv_backward", glu_conv_backward, 1e-6, 0, { X(202), X(101), X(202), N(3, { 202, 1, 3 }), N(1, { 202 }) }, NULL },
 	{ "glu_conv_backward", glu_conv_backward, 1e-6, 0,
-	  { N(3, { 2, 1, 10 }), N(3, { 2, 1, 5 }), N(3, { 2, 1, 10 }), N(3, { 10, 1, 3 }), N(1, { 10 }) } },
+	  { N(3, { 2, 1, 10 }), N(3, { 2, 1, 5 }), N(3, { 2, 1, 10 }), N(3, { 10, 1, 3 }), N(1, { 10 }) }, NULL },
 	{ "glu_conv_grads", glu_conv_grads, 3e-6, 0,
-	  { N(3, { 202, 1, 3 }), N(1, { 202 }), X(101), X(202), N(3, { 202, 1, 3 }), N(1, { 202 }) } },
+	  { N(3, { 202, 1, 3 }), N(1, { 202 }), X(101), X(202), N(3, { 202, 1, 3 }), N(1, { 202 }) }, NULL },
+	{ "qkv_ready", qkv_ready, 1e-6, 0, { X(90), X(90), X(90), N(3, { 2, 80, 30 }), M(2, { 3, 71 }) }, "hhh sss HHH" },
+	{ "qkv_ready", qkv_ready, 1e-6, 0, { X(96), X(96), X(96), N(3, { 2, 80, 32 }), M(2, { 3, 71 }) }, "hhh HHH" },
+	{ "qkv_ready_backward", qkv_ready_backward, 1e-6, 0,
+	  { X(96), X(96), X(96), X(96), X(96), X(96), N(3, { 2, 80, 32 }), M(2, { 3, 71 }) }, "hhhhhh HHHHHH" },
+	{ "gate_add_half", gate_add_half, 1e-6, 0, { X(77), X(77), X(77), X(77), N(3, { 3, 5, 77 }) }, ".h.h .H.h" },
+	{ "gate_add_half", gate_add_half, 1e-6, 0, { X(80), X(80), X(80), X(80), N(3, { 3, 5, 80 }) }, ".h.h .H.h" },
+	{ "rms_modulate_backward_half", rms_modulate_backward_half, 1e-6, 0,
+	  { X(77), X(77), X(77), X(77), R, N(3, { 3, 5, 77 }) }, ".hh .H." },
+	{ "rms_modulate_backward_half", rms_modulate_backward_half, 1e-6, 0,
+	  { X(80), X(80), X(80), X(80), R, N(3, { 3, 5, 80 }) }, ".hh .HH" },
+	{ "modulation", modulation, 1e-6, 0, { N(3, { 3, 6, 77 }), N(2, { 6, 77 }), N(3, { 3, 6, 77 }) }, NULL },
+	{ "modulation", modulation, 1e-6, 0, { N(3, { 3, 2, 77 }), N(2, { 2, 77 }), N(3, { 3, 1, 77 }) }, NULL },
+	{ "modulation_backward", modulation_parts, 1e-6, 0, { N(3, { 3, 2, 77 }), N(2, { 2, 77 }), N(3, { 3, 1, 77 }) }, NULL },
+	{ "rope_table", rope_table, 1e-4, 0, { N(3, { 2, 133, 10 }) }, NULL },	/* 132 rad, rounded to 24 bits */
+	{ "sinusoid", sinusoid, 1e-6, 0, { N(2, { 3, 256 }), N(1, { 3 }) }, NULL },
+	{ "place", place, 1e-6, 0, { N(3, { 3, 19, 40 }), N(3, { 3, 11, 40 }) }, "hh h. .h" },
+	{ "take", take, 1e-6, 0, { N(3, { 3, 11, 37 }), N(3, { 3, 19, 37 }) }, "hh h. .h" },
+	{ "latent_tokens", latent_tokens, 1e-6, 0,
+	  { N(3, { 2, 13, 128 }), N(4, { 2, 8, 16, 13 }), N(3, { 2, 13, 128 }), N(4, { 2, 8, 16, 13 }), N(4, { 2, 8, 16, 13 }) },
+	  "h.h.." },
+	{ "latents_of_tokens", latent_tokens, 1e-6, 0,
+	  { N(3, { 2, 1, 6 }), N(4, { 2, 3, 2, 1 }), N(3, { 2, 1, 6 }), N(4, { 2, 3, 2, 1 }), N(4, { 2, 3, 2, 1 }) }, NULL },
+	{ "group_norm", group_norm, 1e-5, 0, { N(3, { 2, 71, 96 }), N(3, { 2, 32, 2 }), N(3, { 2, 71, 96 }), N(1, { 96 }), N(1, { 96 }) }, NULL },
+	{ "group_norm_backward", group_norm_backward, 1e-5, 0,
+	  { N(3, { 2, 71, 96 }), N(3, { 2, 71, 96 }), N(3, { 2, 71, 96 }), N(3, { 2, 32, 2 }), N(3, { 2, 71, 96 }), N(1, { 96 }),
+	    N(1, { 96 }), N(1, { 96 }) }, NULL },
+	{ "projection_loss", projection_loss, 1e-5, 0, { N(1, { 1 }), N(2, { 17, 77 }), N(2, { 40, 77 }) }, NULL },
+	{ "projection_loss", projection_loss, 1e-5, 0, { N(1, { 1 }), N(2, { 17, 77 }), N(2, { 5, 77 }) }, NULL },
+	{ "projection_loss_backward", projection_loss_backward, 1e-5, 0, { N(2, { 17, 77 }), N(2, { 17, 77 }), N(2, { 40, 77 }) }, NULL },
+	{ "projection_loss_backward", projection_loss_backward, 1e-5, 0, { N(2, { 1, 77 }), N(2, { 1, 77 }), N(2, { 5, 77 }) }, NULL },
 };
 const struct twin_cases twins_block = { cases, sizeof cases / sizeof *cases };

@@ -20,12 +20,28 @@ layer_norm_grads(struct dev *d, struct tensor *t)
 	d->k->layer_norm_grads(d, t[0], t[1], t[2], t[3], t[4]);
 }
 
+static void
+embedding(struct dev *d, struct tensor *t)
+{
+	d->k->embedding(d, t[0], t[1], t[2]);
+}
+
+static void
+embedding_backward(struct dev *d, struct tensor *t)
+{
+	d->k->embedding_backward(d, t[0], t[1], t[2]);
+}
+
+static void
+relative_positions(struct dev *d, struct tensor *t)
+{
+	d->k->relative_positions(d, t[0]);
+}
+
 /* o, lse, q, k, v, p, bu, bv, mask, dq, dk, dv, go, dp, dbu, dbv; one sample sees no key at all. */
 static void
 relative_attention(struct dev *d, struct tensor *t)
 {
-	for (int64_t j = 0; j < t[8].dim[1]; j++)
-		((float *)t[8].data)[j] = 0.f;
 	d->k->relative_attention(d, t[0], t[1], t[2], t[3], t[4], t[5], t[6], t[7], t[8]);
 	d->k->relative_attention_backward(d, t[9], t[10], t[11], t[13], t[14], t[15], t[12], t[2], t[3], t[4], t[5], t[6], t[7],
 	                                  t[0], t[1], t[8]);
@@ -36,14 +52,21 @@ relative_attention(struct dev *d, struct tensor *t)
 #define H N(2, { 5, 8 })
 #define ATTENTION(name, Y)                                                                                                 \
 	{ name, relative_attention, 1e-5, 0,                                                                               \
-	  { X(Y), N(3, { 3, Y, 5 }), X(Y), X(Y), X(Y), N(2, { 2 * Y - 1, 40 }), H, H, { F32, 2, { 3, Y }, TWIN_MASK }, X(Y), \
-	    X(Y), X(Y), X(Y), N(2, { 2 * Y - 1, 40 }), H, H } }
+	  { X(Y), N(3, { 3, Y, 5 }), X(Y), X(Y), X(Y), N(2, { 2 * Y - 1, 40 }), H, H, { F32, 2, { 3, Y }, TWIN_MASK_BLANK }, X(Y), \
+	    X(Y), X(Y), X(Y), N(2, { 2 * Y - 1, 40 }), H, H }, NULL }
 static const struct twin_case cases[] = {
-	{ "layer_norm", layer_norm, 1e-6, 0, { N(3, { 3, 71, 77 }), N(2, { 213, 2 }), N(3, { 3, 71, 77 }), N(1, { 77 }), N(1, { 77 }) } },
+	{ "layer_norm", layer_norm, 1e-6, 0, { N(3, { 3, 71, 77 }), N(2, { 213, 2 }), N(3, { 3, 71, 77 }), N(1, { 77 }), N(1, { 77 }) }, NULL },
 	{ "layer_norm_backward", layer_norm_backward, 3e-6, 0,
-	  { N(3, { 3, 71, 77 }), N(3, { 3, 71, 77 }), N(3, { 3, 71, 77 }), N(2, { 213, 2 }), N(1, { 77 }) } },
+	  { N(3, { 3, 71, 77 }), N(3, { 3, 71, 77 }), N(3, { 3, 71, 77 }), N(2, { 213, 2 }), N(1, { 77 }) }, NULL },
 	{ "layer_norm_grads", layer_norm_grads, 3e-6, 0,
-	  { N(1, { 77 }), N(1, { 77 }), N(3, { 3, 71, 77 }), N(3, { 3, 71, 77 }), N(2, { 213, 2 }) } },
+	  { N(1, { 77 }), N(1, { 77 }), N(3, { 3, 71, 77 }), N(3, { 3, 71, 77 }), N(2, { 213, 2 }) }, NULL },
+	{ "embedding", embedding, 1e-6, 19, { N(3, { 2, 31, 40 }), N(2, { 19, 40 }), { I32, 2, { 2, 31 }, TWIN_INDEX } }, "h.." },
+	{ "embedding", embedding, 1e-6, 19, { N(3, { 2, 31, 37 }), { F16, 2, { 19, 37 }, TWIN_NORMAL }, { I32, 2, { 2, 31 }, TWIN_INDEX } }, NULL },
+	{ "embedding", embedding, 1e-6, 19, { N(3, { 2, 31, 37 }), { BF16, 2, { 19, 37 }, TWIN_NORMAL }, { I32, 2, { 2, 31 }, TWIN_INDEX } }, "h.." },
+	{ "embedding_backward", embedding_backward, 1e-6, 5,
+	  { N(2, { 19, 40 }), N(3, { 2, 31, 40 }), { I32, 2, { 2, 31 }, TWIN_INDEX } }, ".h." },
+	{ "relative_positions", relative_positions, 1e-4, 0, { N(2, { 141, 40 }) }, NULL },	/* 70 rad, rounded to 24 bits */
+	{ "relative_positions", relative_positions, 1e-4, 0, { N(2, { 1, 7 }) }, NULL },
 	ATTENTION("relative_attention", 71),
 	ATTENTION("relative_attention_backward", 130),
 	ATTENTION("relative_attention", 2),

@@ -71,7 +71,7 @@ bench_open(struct bench *w)
 	w->act = (struct arena){ .size = 1 << 20 };
 	w->act.base = aligned_alloc(256, w->act.size);
 	assert_non_null(w->act.base);
-	w->c = (struct ctx){ &w->dev, &w->act, rng_stream(1, RNG_DROPOUT, 0, 0), true };
+	w->c = (struct ctx){ .dev = &w->dev, .act = &w->act, .rng = rng_stream(1, RNG_DROPOUT, 0, 0), .training = true, .half = F32 };
 	w->x = JVP_NORMAL(901, 1.f, 3, B, T, D);
 	w->dx = JVP_ZEROS(3, B, T, D);
 	w->y = JVP_ZEROS(3, B, T, D);

@@ -36,7 +36,7 @@ trial_open(struct trial *t, enum dev_kind kind, bool full, bool adapter, float d
 	kernels_attach(&t->dev);
 	t->act = (struct arena){ .size = 1 << 16 };
 	t->act.base = aligned_alloc(256, t->act.size);
-	t->c = (struct ctx){ &t->dev, &t->act, rng_stream(5, RNG_DROPOUT, 0, 0), true };
+	t->c = (struct ctx){ .dev = &t->dev, .act = &t->act, .rng = rng_stream(5, RNG_DROPOUT, 0, 0), .training = true, .half = F32 };
 	param(&t->l.w, 1, 2, OUT, IN, full);
 	param(&t->l.b, 2, 1, OUT, 0, full);
 	param(&t->l.lora_a, 3, 2, RANK, IN, adapter);

@@ -74,7 +74,7 @@ begin(struct bench *b, enum dev_kind kind, int threads)
 	const char *dir = model_folder(b->manifest);
 	assert_ok(dev_open(&b->dev, kind, threads));
 	kernels_attach(&b->dev);
-	assert_ok(codec_open(&b->codec, dir, &b->dev));
+	assert_ok(codec_open(&b->codec, dir, F32, &b->dev));
 	assert_ok(file_remove_tree(dir));
 }
 
@@ -352,7 +352,7 @@ open_changed(const cJSON *manifest, const char *in, const char *key, const char 
 	}
 	assert_ok(dev_open(&d, DEV_CPU, 1));
 	kernels_attach(&d);
-	st = codec_open(&codec, dir, &d);
+	st = codec_open(&codec, dir, F32, &d);
 	if (st == ACE_OK)
 		codec_close(&codec);
 	dev_close(&d);
@@ -425,7 +425,7 @@ a_vocoder_without_buffers_gets_computed_ones_and_another_hash(void **state)
 	assert_ok(json_write(from, config));
 	snprintf(to, sizeof to, "%s/music_vocoder/diffusion_pytorch_model.safetensors", dir);
 	assert_ok(st_write(to, &item, 1, NULL, 0));
-	assert_ok(codec_open(&bare, dir, &b.dev));
+	assert_ok(codec_open(&bare, dir, F32, &b.dev));
 	assert_false(bare.stored_buffers);
 	assert_string_not_equal(codec_hash(&bare), with);
 	codec_close(&bare);

@@ -45,11 +45,17 @@ encode(struct dcae *m, struct dev *d, struct tensor mel)
 }
 
 static void
-open_on(struct dcae *m, struct dev *d, enum dev_kind kind, int threads)
+open_in(struct dcae *m, struct dev *d, enum dev_kind kind, int threads, enum dtype dtype)
 {
 	assert_ok(dev_open(d, kind, threads));
 	kernels_attach(d);
-	assert_ok(dcae_open(m, golden_path("dcae-tiny", "music_dcae_f8c8"), d));
+	assert_ok(dcae_open(m, golden_path("dcae-tiny", "music_dcae_f8c8"), dtype, d));
+}
+
+static void
+open_on(struct dcae *m, struct dev *d, enum dev_kind kind, int threads)
+{
+	open_in(m, d, kind, threads, F32);
 }
 
 static void
@@ -212,6 +218,98 @@ latents_do_not_depend_on_the_number_of_threads(void **state)
 	st_close(&f);
 }
 
+/* --- in bf16 --- */
+
+/* In norm. Weights, activations and the residual stream are rounded to 8 bits, some 60 roundings of at most 2^-9 one behind the other:
+ * as if at random, that is 60^0.5 2^-9 = 1.5 %. */
+#define HALF_TOL 0.02
+
+static void
+compare_half(void *me, const char *name, struct tensor x)
+{
+	struct watch *w = me;
+	struct tensor want;
+	int64_t c = x.dim[2], n = x.dim[0] * x.dim[1];
+	float *turned;
+	double e;
+
+	if (!st_find(w->f, name))
+		return;
+	want = golden_f32(w->f, name);
+	assert_int_equal(tensor_count(want), tensor_count(x));
+	assert_int_equal(want.dim[want.rank - 3], c);
+	turned = malloc(tensor_bytes(want) + 4);
+	assert_non_null(turned);
+	for (int64_t i = 0; i < n; i++)
+		for (int64_t j = 0; j < c; j++)
+			turned[j * n + i] = bf16_to_f32(((const uint16_t *)x.data)[i * c + j]);
+	e = golden_norm_error(turned, want.data, tensor_count(want));
+	w->worst = e > w->worst ? e : w->worst;
+	if (!(e <= HALF_TOL))
+		fail_msg("%s: error %.3g of the norm", name, e);
+	w->seen++;
+	free(turned);
+	free(want.data);
+}
+
+static void
+in_bf16_every_block_is_near_the_references(void **state)
+{
+	struct st_file f;
+	struct watch w = { .f = &f };
+	struct dcae m;
+	struct dev d;
+
+	(void)state;
+	golden_open(&f, "dcae-tiny", "main.safetensors");
+	open_in(&m, &d, DEV_REF, 1, BF16);
+	m.tap = compare_half;
+	m.me = &w;
+	struct tensor mel = golden_f32(&f, "mel"), want = golden_f32(&f, "latents"), z = encode(&m, &d, mel);
+	double e = golden_norm_error(z.data, want.data, tensor_count(z));
+	print_message("# bf16: %d blocks, worst error %.2g of the norm, of the latents %.2g\n", w.seen, w.worst, e);
+	assert_true(w.seen > 0 && e <= HALF_TOL);
+	free(z.data);
+	free(mel.data);
+	free(want.data);
+	dcae_close(&m);
+	dev_close(&d);
+	st_close(&f);
+}
+
+static void
+in_bf16_clips_of_every_length_are_near_the_references(void **state)
+{
+	cJSON *manifest = golden_json("dcae-tiny", "manifest.json"), *group, *one;
+	struct st_file f;
+	struct dcae m;
+	struct dev d;
+
+	(void)state;
+	golden_open(&f, "dcae-tiny", "lengths.safetensors");
+	open_in(&m, &d, DEV_CPU, 2, BF16);
+	group = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(manifest, "lengths"), "cases");
+	cJSON_ArrayForEach(one, group) {
+		int frames = (int)cJSON_GetObjectItemCaseSensitive(one, "latent_frames")->valuedouble;
+		char name[64];
+		snprintf(name, sizeof name, "w%d.mel", frames);
+		struct tensor mel = golden_f32(&f, name), z = encode(&m, &d, mel);
+		snprintf(name, sizeof name, "w%d.latents", frames);
+		struct tensor want = golden_f32(&f, name);
+		double e = golden_norm_error(z.data, want.data, tensor_count(z));
+		print_message("# bf16, %d frames: %.2g of the norm\n", frames, e);
+		if (!(e <= HALF_TOL))
+			fail_msg("%s: error %.3g of the norm", name, e);
+		free(mel.data);
+		free(want.data);
+		free(z.data);
+	}
+	cJSON_Delete(manifest);
+	dcae_close(&m);
+	dev_close(&d);
+	st_close(&f);
+}
+
 int
 main(void)
 {
@@ -220,6 +318,8 @@ main(void)
 		cmocka_unit_test(every_intermediate_of_the_encoder_is_the_references_on_cpu),
 		cmocka_unit_test(clips_of_every_length_give_the_references_latents),
 		cmocka_unit_test(latents_do_not_depend_on_the_number_of_threads),
+		cmocka_unit_test(in_bf16_every_block_is_near_the_references),
+		cmocka_unit_test(in_bf16_clips_of_every_length_are_near_the_references),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

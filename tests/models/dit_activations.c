@@ -105,6 +105,7 @@ static void
 patch_embedding_is_the_references(void **state)
 {
 	(void)state;
+	(void)golden_path(DIT_SET, "manifest.json");	/* skips where there is nothing to compare with */
 	close_to("proj_in.out", f.m.save.x[0], activation);
 }
 
@@ -112,6 +113,7 @@ static void
 every_block_is_the_references(void **state)
 {
 	(void)state;
+	(void)golden_path(DIT_SET, "manifest.json");
 	for (int64_t i = 0; i < f.m.cfg.layers; i++) {
 		char name[32];
 		snprintf(name, sizeof name, "block%lld.in", (long long)i);
@@ -225,8 +227,8 @@ cross_attention_is_the_references_inside(void **state)
 	linear_forward(&f.c, &l->k, NULL, k, f.m.save.shared.keys.enc);
 	close_to("block0.cross_attn.to_k", k, activation);
 	close_to_heads("block0.cross_attn.rope_q", s->cross.q);
-	close_to_heads("block0.cross_attn.rope_k", s->cross.k);
-	close_to("block0.cross_attn.to_v", s->cross.v, activation);
+	close_to_heads("block0.cross_attn.rope_k", s->cross.kv[0]);
+	close_to("block0.cross_attn.to_v", s->cross.kv[1], activation);
 	close_to("block0.cross_attn.context", s->cross.o, activation);
 	linear_forward(&f.c, &l->out, NULL, q, s->cross.o);
 	close_to("block0.cross_attn.to_out", q, activation);
@@ -310,9 +312,9 @@ lyric_encoder_is_the_references(void **state)
 		snprintf(name, sizeof name, "lyric.layer%d.out", i);
 		close_to(name, l->x[i + 1], activation);
 	}
-	close_to("lyric.layer0.linear_q", l->save[0].q, activation);
-	close_to("lyric.layer0.linear_k", l->save[0].k, activation);
-	close_to("lyric.layer0.linear_v", l->save[0].v, activation);
+	close_to("lyric.layer0.linear_q", l->save[0].qkv[0], activation);
+	close_to("lyric.layer0.linear_k", l->save[0].qkv[1], activation);
+	close_to("lyric.layer0.linear_v", l->save[0].qkv[2], activation);
 	close_to("lyric.layer0.linear_pos", l->save[0].p, activation);
 	close_to("lyric.layer0.attn_context", l->save[0].o, activation);
 	close_to("lyric.layer0.w_1", l->save[0].a, activation);

@@ -199,6 +199,31 @@ bf16_weights_cost_no_more_than_the_references(void **state)
 	dit_fixture_close(&b);
 }
 
+/* 11 bits of mantissa instead of 8: an eighth of the error that bf16 weights make, and half as much again. */
+static void
+fp16_weights_cost_an_eighth_of_what_bf16_ones_do(void **state)
+{
+	const struct dit_options half = { .dtype = BF16, .attention_masks = true }, f16 = { .dtype = F16, .attention_masks = true };
+	struct dit_fixture a, b, c;
+	double bf16, ours;
+
+	(void)state;
+	open_plain(&a, true);
+	dit_fixture_open(&b, DEV_CPU, 2, &half, false);
+	dit_fixture_open(&c, DEV_CPU, 2, &f16, false);
+	assert_int_equal(c.m.block[0].attn.q.w.value.dtype, F16);
+	dit_fixture_forward(&a, false);
+	dit_fixture_forward(&b, false);
+	dit_fixture_forward(&c, false);
+	bf16 = rms(a.v.data, b.v.data, tensor_count(a.v));
+	ours = rms(a.v.data, c.v.data, tensor_count(a.v));
+	if (!(ours <= 1.5 * bf16 / 8 && ours > 0))
+		fail_msg("rms error %.4g with fp16 weights, %.4g with bf16 ones", ours, bf16);
+	dit_fixture_close(&a);
+	dit_fixture_close(&b);
+	dit_fixture_close(&c);
+}
+
 /* A broken file is refused by name, and nothing leaks. */
 static void
 a_missing_model_is_named(void **state)
@@ -225,6 +250,7 @@ main(void)
 		cmocka_unit_test(one_frame_and_one_lyric_token_are_enough),
 		cmocka_unit_test(adapters_give_the_references_outputs),
 		cmocka_unit_test(bf16_weights_cost_no_more_than_the_references),
+		cmocka_unit_test(fp16_weights_cost_an_eighth_of_what_bf16_ones_do),
 		cmocka_unit_test(a_missing_model_is_named),
 	};
 

@@ -60,11 +60,39 @@ read_batch(struct dit_fixture *f)
 }
 
 void
+dit_fixture_share(struct dit_fixture *f, struct tensor *x)
+{
+	void *p;
+
+	if (!x->data || dev_is_host(&f->dev))
+		return;
+	p = f->dev.m->pinned(&f->dev, tensor_bytes(*x) + 4);
+	assert_non_null(p);
+	memcpy(p, x->data, tensor_bytes(*x));
+	free(x->data);
+	x->data = p;
+}
+
+void
+dit_fixture_unshare(struct dit_fixture *f, void *p)
+{
+	if (dev_is_host(&f->dev))
+		free(p);
+	else
+		f->dev.m->unpin(&f->dev, p);
+}
+
+void
 dit_fixture_open(struct dit_fixture *f, enum dev_kind kind, int threads, const struct dit_options *o, bool given_states)
 {
 	const struct dit_options plain = { .dtype = F32, .attention_masks = true };
+	const char *device = getenv("ACE_TEST_DEVICE");
 
 	*f = (struct dit_fixture){ 0 };
+	if (device && strcmp(device, "cuda") == 0) {
+		kind = DEV_CUDA;
+		threads = 0;
+	}
 	f->manifest = golden_json(DIT_SET, "manifest.json");
 	assert_ok(dev_open(&f->dev, kind, threads));
 	kernels_attach(&f->dev);
@@ -77,20 +105,62 @@ dit_fixture_open(struct dit_fixture *f, enum dev_kind kind, int threads, const s
 		f->m.lyric_states = &f->states;
 		st_close(&forward);
 	}
-	f->c = (struct ctx){ &f->dev, &f->act, rng_stream(1, RNG_DROPOUT, 0, 0), true };
+	struct tensor *shared[] = { &f->in.latents, &f->in.frame_mask, &f->in.text, &f->in.text_mask, &f->in.speaker,
+		&f->in.lyric_ids, &f->in.lyric_mask, &f->in.timestep, &f->v, &f->dv, &f->states };
+	for (size_t i = 0; i < sizeof shared / sizeof *shared; i++)
+		dit_fixture_share(f, shared[i]);
+	f->c = (struct ctx){ .dev = &f->dev, .act = &f->act, .rng = rng_stream(1, RNG_DROPOUT, 0, 0), .training = true, .half = F32 };
+}
+
+/* After a step on a cuda device: gradients as the host reads them, and before the next: where they are. */
+static void
+grads_here(struct dit_fixture *f)
+{
+	int n = dit_n_params(&f->m);
+
+	if (dev_is_host(&f->dev))
+		return;
+	f->on_device = calloc((size_t)n, sizeof *f->on_device);
+	assert_non_null(f->on_device);
+	for (int i = 0; i < n; i++) {
+		struct param *p = dit_param(&f->m, i);
+		void *copy;
+		if (!p->train || !p->grad.data)
+			continue;
+		copy = malloc(tensor_bytes(p->grad));
+		assert_non_null(copy);
+		f->dev.m->download(&f->dev, copy, p->grad.data, tensor_bytes(p->grad));
+		f->on_device[i] = p->grad.data;
+		p->grad.data = copy;
+	}
+}
+
+static void
+grads_back(struct dit_fixture *f)
+{
+	for (int i = 0; f->on_device && i < dit_n_params(&f->m); i++)
+		if (f->on_device[i]) {
+			free(dit_param(&f->m, i)->grad.data);
+			dit_param(&f->m, i)->grad.data = f->on_device[i];
+		}
+	free(f->on_device);
+	f->on_device = NULL;
 }
 
 void
 dit_fixture_close(struct dit_fixture *f)
 {
-	struct tensor *own[] = { &f->in.latents, &f->in.frame_mask, &f->in.text, &f->in.text_mask, &f->in.speaker,
-		&f->in.lyric_ids, &f->in.lyric_mask, &f->in.timestep, &f->ragged, &f->clean, &f->sigma, &f->v, &f->dv,
-		&f->states };
+	struct tensor *shared[] = { &f->in.latents, &f->in.frame_mask, &f->in.text, &f->in.text_mask, &f->in.speaker,
+		&f->in.lyric_ids, &f->in.lyric_mask, &f->in.timestep, &f->v, &f->dv, &f->states };
 
-	for (size_t i = 0; i < sizeof own / sizeof *own; i++)
-		free(own[i]->data);
+	grads_back(f);
+	for (size_t i = 0; i < sizeof shared / sizeof *shared; i++)
+		dit_fixture_unshare(f, shared[i]->data);
+	free(f->ragged.data);
+	free(f->clean.data);
+	free(f->sigma.data);
 	dit_close(&f->m);
-	free(f->act.base);
+	dit_fixture_unshare(f, f->act.base);
 	dev_close(&f->dev);
 	st_close(&f->batch);
 	cJSON_Delete(f->manifest);
@@ -113,9 +183,10 @@ make_room(struct dit_fixture *f)
 		dit_backward(&c, &f->m, &f->in, f->dv);
 	dev_close(&dry);
 	if (measure.peak > f->act.size) {
-		free(f->act.base);
+		dit_fixture_unshare(f, f->act.base);
 		f->act = (struct arena){ .size = measure.peak };
-		f->act.base = aligned_alloc(256, (measure.peak + 255) / 256 * 256);
+		f->act.base = dev_is_host(&f->dev) ? aligned_alloc(256, (measure.peak + 255) / 256 * 256)
+		                                   : f->dev.m->pinned(&f->dev, measure.peak);
 		assert_non_null(f->act.base);
 	}
 	f->act.used = f->act.peak = 0;
@@ -127,7 +198,9 @@ dit_fixture_forward(struct dit_fixture *f, bool training)
 	f->c.training = training;
 	make_room(f);
 	dit_forward(&f->c, &f->m, f->v, &f->in);
-	assert_int_equal(f->dev.status, ACE_OK);
+	f->dev.m->sync(&f->dev);
+	if (f->dev.status != ACE_OK)
+		fail_msg("%s", ace_message());
 }
 
 double
@@ -158,15 +231,19 @@ dit_fixture_step(struct dit_fixture *f)
 {
 	double loss;
 
+	grads_back(f);
 	for (int i = 0; i < dit_n_params(&f->m); i++) {
 		struct param *p = dit_param(&f->m, i);
 		if (p->train)
-			memset(p->grad.data, 0, tensor_bytes(p->grad));
+			f->dev.k->fill(&f->dev, p->grad, 0.f);
 	}
 	dit_fixture_forward(f, true);
 	loss = dit_fixture_loss(f);
 	dit_backward(&f->c, &f->m, &f->in, f->dv);
-	assert_int_equal(f->dev.status, ACE_OK);
+	f->dev.m->sync(&f->dev);
+	if (f->dev.status != ACE_OK)
+		fail_msg("%s", ace_message());
+	grads_here(f);
 	return loss;
 }
 
@@ -199,8 +276,8 @@ dit_fixture_lora(struct dit_fixture *f, double scale)
 		assert_ok(params_add_adapter(&f->m.params, i, a.dim[0],
 		                             (float)(scale > 0 ? scale : dit_fixture_number(f, "lora_scale")), 0.f));
 		assert_true(tensor_same(l->lora_a.value, a) && tensor_same(l->lora_b.value, b));
-		memcpy(l->lora_a.value.data, a.data, tensor_bytes(a));
-		memcpy(l->lora_b.value.data, b.data, tensor_bytes(b));
+		f->dev.m->upload(&f->dev, l->lora_a.value.data, a.data, tensor_bytes(a));
+		f->dev.m->upload(&f->dev, l->lora_b.value.data, b.data, tensor_bytes(b));
 		free(a.data);
 		free(b.data);
 	}

@@ -20,12 +20,20 @@ struct dit_fixture {
 	struct st_file batch;
 	struct tensor states;		/* lyric encoder's states of forward.safetensors */
 	cJSON *manifest;
+	void **on_device;		/* cuda: the gradients' own places, while p->grad shows copies of them */
 };
 
-/* Open everything on a device of this kind; skips the test when the set is absent. given_states: the lyric encoder is
+/* With ACE_TEST_DEVICE=cuda every device of a fixture is cuda's first: its inputs, arena and results are then host memory that the
+ * device reads and writes itself, and after a step gradients are copies.
+ *
+ * Open everything on a device of this kind; skips the test when the set is absent. given_states: the lyric encoder is
  * replaced by its stored states. o may be NULL: F32, masks, nothing else. */
 void dit_fixture_open(struct dit_fixture *f, enum dev_kind kind, int threads, const struct dit_options *o, bool given_states);
 void dit_fixture_close(struct dit_fixture *f);
+
+/* x's memory, of malloc, as host and device share it; and giving it back. */
+void dit_fixture_share(struct dit_fixture *f, struct tensor *x);
+void dit_fixture_unshare(struct dit_fixture *f, void *p);
 
 /* Run forward; training keeps what backward wants. */
 void dit_fixture_forward(struct dit_fixture *f, bool training);

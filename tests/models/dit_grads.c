@@ -158,6 +158,7 @@ read_features(struct dit_fixture *f, struct tensor *feature, const char *name, i
 	for (int64_t b = 0; b < B; b++) {
 		snprintf(key, sizeof key, "ssl_%s.%lld", plain, (long long)b);
 		feature[b] = golden_f32(&f->batch, key);
+		dit_fixture_share(f, &feature[b]);
 	}
 }
 
@@ -167,7 +168,7 @@ projection_losses_and_gradients_are_the_references(void **state)
 	const struct dit_options o = { .dtype = F32, .attention_masks = true, .projectors = true };
 	struct dit_fixture f;
 	struct tensor feature[DIT_TAPS * 64];
-	float loss[DIT_TAPS];
+	float *loss;
 	struct dit_projections p = { .feature = feature, .weight = 1.f };
 	const cJSON *names, *e, *want;
 	double mean = 0, denoise;
@@ -179,7 +180,10 @@ projection_losses_and_gradients_are_the_references(void **state)
 	assert_in_range(f.v.dim[0], 1, 64);
 	cJSON_ArrayForEach(e, names)
 		read_features(&f, feature + f.v.dim[0] * p.n++, e->valuestring, f.v.dim[0]);
-	p.loss = tensor_of(loss, F32, 1, p.n);
+	p.loss = tensor_of(malloc(sizeof *loss * DIT_TAPS), F32, 1, p.n);
+	assert_non_null(p.loss.data);
+	dit_fixture_share(&f, &p.loss);
+	loss = p.loss.data;
 	f.in.projections = &p;
 	assert_ok(dit_train(&f.m, DIT_FULL));
 	assert_ok(dit_alloc_grads(&f.m, NULL));
@@ -192,7 +196,8 @@ projection_losses_and_gradients_are_the_references(void **state)
 	loss_is(denoise + mean, dit_fixture_number(&f, "loss_with_ssl"));
 	grads_are(&f, "grads_ssl.safetensors", false);
 	for (int i = 0; i < p.n * f.v.dim[0]; i++)
-		free(feature[i].data);
+		dit_fixture_unshare(&f, feature[i].data);
+	dit_fixture_unshare(&f, loss);
 	dit_fixture_close(&f);
 }
 

@@ -108,6 +108,29 @@ the_dry_device_measures_the_exact_peak(void **state)
 	}
 }
 
+/* Gradients included: the fixture's step asks for no more work space than the dry run foresaw. */
+static void
+the_dry_device_measures_the_work_space_of_a_cpu(void **state)
+{
+	(void)state;
+	for (int full = 0; full < 2; full++) {
+		struct dit_fixture f;
+		struct arena measure = { 0 };
+		struct dev dry;
+		struct ctx c;
+		open_training(&f, DEV_CPU, 2, 1, full);
+		dit_fixture_step(&f);
+		assert_ok(dev_open(&dry, DEV_DRY, 1));
+		kernels_attach(&dry);
+		c = (struct ctx){ .dev = &dry, .act = &measure, .rng = f.c.rng, .training = true, .half = f.c.half };
+		dit_forward(&c, &f.m, f.v, &f.in);
+		dit_backward(&c, &f.m, &f.in, f.dv);
+		assert_int_equal(dry.scratch_bytes, f.dev.scratch_bytes);
+		dev_close(&dry);
+		dit_fixture_close(&f);
+	}
+}
+
 /* v as the function of all params that train. A short step, for relu's sake. */
 static void
 forward(void *me)
@@ -204,6 +227,7 @@ main(void)
 		cmocka_unit_test(recomputing_gives_the_same_bits),
 		cmocka_unit_test(the_number_of_threads_changes_no_bit),
 		cmocka_unit_test(the_dry_device_measures_the_exact_peak),
+		cmocka_unit_test(the_dry_device_measures_the_work_space_of_a_cpu),
 		cmocka_unit_test(the_backward_pass_is_the_adjoint_of_the_forward_pass),
 		cmocka_unit_test(ref_and_cpu_agree),
 		cmocka_unit_test(a_fresh_adapter_changes_nothing_and_only_b_moves),

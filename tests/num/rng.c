@@ -48,6 +48,25 @@ a_fill_equals_single_draws(void **state)
 		assert_true(x[i] == rng_normal(r, (uint64_t)i));
 }
 
+static void
+a_range_equals_single_draws(void **state)
+{
+	struct rng r = rng_stream(5, RNG_TEST, 0, 0);
+	static const uint64_t from[] = { 0, 4, 36, 0xfffffff0u, 0x3fffffff8u };	/* the last: where a block's number passes 32 bits */
+	float x[75], y[75];
+
+	(void)state;
+	for (size_t k = 0; k < sizeof from / sizeof *from; k++)
+		for (int64_t n = 0; n <= 75; n += 15) {
+			rng_uniform_range(r, from[k], x, n);
+			rng_normal_range(r, from[k], y, n);
+			for (int64_t i = 0; i < n; i++) {
+				assert_true(x[i] == rng_uniform(r, from[k] + (uint64_t)i));
+				assert_true(y[i] == rng_normal(r, from[k] + (uint64_t)i));
+			}
+		}
+}
+
 int
 main(void)
 {
@@ -55,6 +74,7 @@ main(void)
 		cmocka_unit_test(philox_gives_the_published_answer),
 		cmocka_unit_test(normals_have_mean_0_and_deviation_1),
 		cmocka_unit_test(a_fill_equals_single_draws),
+		cmocka_unit_test(a_range_equals_single_draws),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

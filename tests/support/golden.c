@@ -25,13 +25,17 @@ root(int i)
 	return NULL;
 }
 
-const char *
-golden_set(const char *set)
+/* The last root holds cuts of the sets: a file may be missing there. */
+enum { COMMITTED = 2 };
+
+/* The folder of a set, and the number of its root. */
+static const char *
+find_set(const char *set, int *i)
 {
 	static char text[1200];
 
-	for (int i = 0; root(i); i++) {
-		snprintf(text, sizeof text, "%s/%s", root(i), set);
+	for (*i = 0; root(*i); ++*i) {
+		snprintf(text, sizeof text, "%s/%s", root(*i), set);
 		if (file_is_dir(text))
 			return text;
 	}
@@ -39,11 +43,20 @@ golden_set(const char *set)
 }
 
 const char *
+golden_set(const char *set)
+{
+	int i;
+
+	return find_set(set, &i);
+}
+
+const char *
 golden_path(const char *set, const char *file)
 {
 	static char text[8][1400];
 	static int at;
-	const char *dir = golden_set(set);
+	int i;
+	const char *dir = find_set(set, &i);
 
 	if (!dir) {
 		print_message("# SKIP fixture set %s is in no root\n", set);
@@ -52,6 +65,11 @@ golden_path(const char *set, const char *file)
 	}
 	at = (at + 1) % 8;
 	snprintf(text[at], sizeof text[at], "%s/%s", dir, file);
+	if (i == COMMITTED && !file_exists(text[at])) {
+		print_message("# SKIP the committed cut of fixture set %s has no %s\n", set, file);
+		skip();
+		return NULL;
+	}
 	return text[at];
 }
 
@@ -188,4 +206,13 @@ golden_tmp(void)
 	if (!mkdtemp(text))
 		fail_msg("cannot make a private folder: %s", text);
 	return text;
+}
+
+/* Asked by the leak checker of a checked build: HDF5 does not give back the headers of damaged files. */
+const char *__lsan_default_suppressions(void);
+
+const char *
+__lsan_default_suppressions(void)
+{
+	return "leak:libhdf5\n";
 }

@@ -12,7 +12,8 @@
 /* The folder of a set; borrowed, static; NULL when no root has it. */
 const char *golden_set(const char *set);
 
-/* "SET/FILE" of the root that has the set; static ring of 8 texts. Skips the running test (with the set's name) when none. */
+/* "SET/FILE" of the root that has the set; static ring of 8 texts. Skips the running test (with the set's name) when none has,
+ * and when it is the committed cut (tests/fixtures) and lacks the file. */
 const char *golden_path(const char *set, const char *file);
 
 /* A file of third-party data ("lyric_vocab.json"); NULL when absent. */

@@ -26,7 +26,7 @@ make_texts(const char *folder, const struct stores_options *o)
 	struct texts_writer *w;
 	float *x = malloc((size_t)(o->text_rows * o->text_width) * sizeof *x);
 
-	facts_set(&facts, "encoder", true, "random");
+	facts_set(&facts, "origin", true, "random");
 	assert_ok(texts_writer_open(&w, folder, 0, o->dtype, o->text_width, &facts));
 	for (int i = -1; i < o->clips * o->captions; i++) {	/* -1: the empty one */
 		int64_t rows = i < 0 ? 1 : 1 + i % o->text_rows;
@@ -84,7 +84,9 @@ stores_make(const char *folder, const struct stores_options *o)
 
 	assert_true(o->captions >= 1 && o->captions <= 16 && o->lyrics >= 1 && o->text_rows >= 1);
 	make_texts(texts, o);
-	facts_set(&facts, "autoencoder", true, "random");
+	facts_set(&facts, "origin", true, "random");
+	if (o->autoencoder)
+		facts_set(&facts, "autoencoder", true, "%s", o->autoencoder);
 	assert_ok(latents_writer_open(&w, latents, 0, o->dtype, &facts));
 	for (int i = 0; i < o->clips; i++)
 		put_clip(w, o, i);

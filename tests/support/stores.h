@@ -16,6 +16,7 @@ struct stores_options {
 	int32_t lyric_vocab;
 	enum dtype dtype;
 	uint64_t seed;
+	const char *autoencoder;	/* what the latents are said to be made with; NULL: nothing is said */
 };
 
 /* Fill FOLDER/latents and FOLDER/texts, and write FOLDER/multidatabackend.json, whose path is returned (owned by the

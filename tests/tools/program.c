@@ -139,7 +139,7 @@ help_goes_to_the_standard_output_whatever_else_is_there(void **state)
 static void
 version_names_the_libraries(void **state)
 {
-	static const char *const names[] = { "ace-train (ace-toolchain) " PACKAGE_VERSION, "commit ", "built with: ", "HDF5", "OpenBLAS",
+	static const char *const names[] = { ("ace-train (ace-toolchain) " PACKAGE_VERSION), "commit ", "built with: ", "HDF5", "OpenBLAS",
 					     "libsndfile", "FFmpeg", "ICU", "cJSON" };
 	(void)state;
 	assert_int_equal(run(bad_data, "--version"), 0);

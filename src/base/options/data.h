@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Rows of the option table (base/options.h). */
-	{ .name = "lyric_vocab", .type = OPT_PATH, .programs = OPT_CONFIGURED, .category = "data",
-	  .help = "Vocabulary file of the lyric tokenizer; empty looks beside the model." },
+	{ .name = "lyric_vocab", .type = OPT_PATH, .programs = OPT_CONFIGURED | OPT_FETCH, .category = "data",
+	  .help = "Vocabulary file of the lyric tokenizer; empty looks beside the model, then where "
+		"ace-fetch lyric-vocab puts it." },
 	{ .name = "lyrics_language", .type = OPT_ENUM, .initial = "per-line", .programs = OPT_CONFIGURED,
 	  .category = "data",
 	  .allowed = "per-line per-song",
@@ -85,16 +86,17 @@
 	  .help = "Latent store when a dataset names none." },
 	{ .name = "vae_cache_disable", .type = OPT_BOOL, .initial = "false", .programs = OPT_CONFIGURED,
 	  .category = "data",
-	  .help = "Encode during training and write nothing (implies vae_cache_ondemand)." },
+	  .help = "Encode songs while training, each time that they are used, and keep no latents: saves disk space, costs time and "
+		"memory. ace-preprocess then encodes captions alone." },
 	{ .name = "vae_cache_ondemand", .type = OPT_BOOL, .initial = "false",
 	  .aliases = "!vae_cache_preprocess", .programs = OPT_CONFIGURED, .category = "data",
-	  .help = "Encode what is missing during training and write it." },
+	  .help = "A run encodes what its latent stores lack and writes it, before its first step." },
 	{ .name = "text_cache_disable", .type = OPT_BOOL, .initial = "false", .programs = OPT_CONFIGURED,
 	  .category = "data",
 	  .help = "Same for text embeddings." },
 	{ .name = "text_cache_ondemand", .type = OPT_BOOL, .initial = "false", .programs = OPT_CONFIGURED,
 	  .category = "data",
-	  .help = "Same for text embeddings." },
+	  .help = "The same for captions that the text stores lack." },
 	{ .name = "vae_cache_scan_behaviour", .type = OPT_ENUM, .initial = "recreate",
 	  .programs = OPT_CONFIGURED, .category = "data",
 	  .allowed = "recreate sync",
@@ -178,7 +180,8 @@
 	  .category = "cache",
 	  .help = "Preprocess also stores the features of the frozen audio encoders for the projection "
 		"losses." },
-	{ .name = "max_bad", .type = OPT_STRING, .initial = "10%", .programs = OPT_CONFIGURED,
+	{ .name = "max_bad", .type = OPT_STRING, .initial = "10%",
+	  .programs = OPT_CONFIGURED | OPT_IMPORT | OPT_CONVERT,
 	  .category = "data",
 	  .help = "How many items (N or P%) may fail in preparation or import before the program ends "
 		"with 65." },

@@ -27,7 +27,7 @@
 	{ .name = "pretrained_vae_model_name_or_path", .type = OPT_STRING, .programs = OPT_CONFIGURED,
 	  .category = "model",
 	  .help = "Take the audio autoencoder and vocoder from another folder." },
-	{ .name = "revision", .type = OPT_STRING, .initial = "main", .programs = OPT_CONFIGURED,
+	{ .name = "revision", .type = OPT_STRING, .initial = "main", .programs = OPT_CONFIGURED | OPT_FETCH | OPT_IMPORT,
 	  .category = "model",
 	  .help = "Hub revision (branch, tag or commit) of the model repository." },
 	{ .name = "variant", .type = OPT_STRING, .programs = OPT_CONFIGURED, .category = "model",

@@ -91,7 +91,7 @@
 	  .upstream = "0.15 fixed", .programs = OPT_TRAINING, .category = "objective",
 	  .help = "Chance to blank the lyrics." },
 	{ .name = "caption_dropout_probability", .type = OPT_FLOAT, .initial = "0", .range = "0..1",
-	  .env = "CAPTION_DROPOUT_PROBABILITY", .programs = OPT_CONFIGURED, .category = "objective",
+	  .env = "CAPTION_DROPOUT_PROBABILITY", .programs = OPT_TRAINING, .category = "objective",
 	  .help = "Chance to replace the caption by the empty caption (comes before the zeroing above)." },
 	{ .name = "tokenizer_max_length", .type = OPT_INT, .initial = "256", .range = "1..512",
 	  .upstream = "256 fixed", .programs = OPT_CONFIGURED, .category = "objective",

@@ -2,7 +2,7 @@
 /* Rows of the option table (base/options.h). */
 	{ .name = "mixed_precision", .type = OPT_ENUM, .initial = "bf16", .env = "MIXED_PRECISION",
 	  .flag = "precision", .upstream = "--precision (32, 16-mixed, bf16-mixed)",
-	  .programs = OPT_CONFIGURED, .category = "precision",
+	  .programs = OPT_TRAINING, .category = "precision",
 	  .allowed = "no fp16 bf16 fp8",
 	  .help = "Working type: no = fp32, bf16, or fp16 with loss scaling.",
 	  .error = "fp8: not supported, use bf16" },
@@ -10,13 +10,15 @@
 	  .env = "BASE_MODEL_PRECISION", .programs = OPT_TRAINING, .category = "precision",
 	  .allowed = "no_change int8-quanto fp8 int4-quanto int4 int2-quanto fp8-quanto int8-torchao "
 		"fp8-torchao nf4-bnb",
-	  .help = "Storage of frozen weights. no_change and int8-quanto are must; fp8 (CUDA, this "
-		"product's own) should; int4, int4-quanto, fp8-quanto later; others name a Python "
-		"library and are refused." },
-	{ .name = "base_model_default_dtype", .type = OPT_ENUM, .initial = "bf16", .programs = OPT_TRAINING,
+	  .help = "Storage of frozen weights (model_type=lora): as they are; int8-quanto, whole numbers "
+		"of 8 bits and a scale a row; fp8, e4m3 numbers and a scale a row. Other names are "
+		"known and refused." },
+	{ .name = "base_model_default_dtype", .type = OPT_ENUM, .initial = "bf16",
+	  .programs = OPT_TRAINING | OPT_INIT_MODEL,
 	  .category = "precision",
 	  .allowed = "bf16 fp32",
-	  .help = "Type of the frozen parts that are not quantised." },
+	  .help = "Type of the frozen parts that are not quantised. For ace-init-model: of all that it writes; "
+		"unset, bf16 for 3.5b and fp32 else." },
 	{ .name = "text_encoder_1_precision", .type = OPT_ENUM, .initial = "no_change",
 	  .programs = OPT_CONFIGURED, .category = "precision",
 	  .allowed = "no_change int8-quanto",
@@ -40,7 +42,7 @@
 	  .help = "Type in which the audio autoencoder runs; fp32 matches upstream." },
 	{ .name = "disable_tf32", .type = OPT_BOOL, .initial = "false", .programs = OPT_TRAINING,
 	  .category = "precision",
-	  .help = "Do not use TF32 for 32-bit matrix products." },
+	  .help = "Do not use TF32 for 32-bit matrix products of a GPU." },
 	{ .name = "gradient_checkpointing", .type = OPT_BOOL, .initial = "true",
 	  .env = "USE_GRADIENT_CHECKPOINTING", .programs = OPT_TRAINING, .category = "precision",
 	  .help = "Recompute block activations in the backward pass." },
@@ -54,7 +56,7 @@
 	{ .name = "attention_mechanism", .type = OPT_ENUM, .initial = "auto", .programs = OPT_TRAINING,
 	  .category = "precision",
 	  .allowed = "auto diffusers native-math flash-attn",
-	  .help = "Attention kernel choice; one native choice plus auto." },
+	  .help = "Accepted without effect: there is one attention for each device." },
 	{ .name = "use_ema", .type = OPT_BOOL, .initial = "false", .env = "USE_EMA",
 	  .programs = OPT_TRAINING, .category = "ema",
 	  .help = "Keep a running average of the trained weights." },

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/exp.h"
+#include "kernels/cpu/space.h"
 
 #include <math.h>
 #include <string.h>
@@ -87,12 +88,19 @@ head_of(struct tensor q, struct tensor k, struct tensor v, struct tensor qmask, 
 		M, D, w, H, 1.f / sqrtf((float)w) };
 }
 
+/* Scores, and in the backward pass their gradients, of ROWS queries of every head. */
+size_t
+cpu_attention_space(struct tensor k, struct tensor lse, bool backward)
+{
+	return (size_t)(k.dim[0] * lse.dim[2] * (backward ? 2 : 1) * ROWS * k.dim[1]) * sizeof(float);
+}
+
 void
 cpu_attention(struct dev *d, struct tensor o, struct tensor lse, struct tensor q, struct tensor k, struct tensor v,
               struct tensor qmask, struct tensor kmask)
 {
 	int64_t T = q.dim[1], D = q.dim[2], M = k.dim[1], H = lse.dim[2], heads = q.dim[0] * H;
-	float *work = cpu_scratch(d, (size_t)(heads * ROWS * M) * sizeof *work);
+	float *work = cpu_scratch(d, cpu_attention_space(k, lse, false));
 
 	if (!work)
 		return;
@@ -151,7 +159,7 @@ cpu_attention_backward(struct dev *d, struct tensor dq, struct tensor dk, struct
                        struct tensor kmask)
 {
 	int64_t T = q.dim[1], D = q.dim[2], M = k.dim[1], H = lse.dim[2], heads = q.dim[0] * H;
-	float *work = cpu_scratch(d, (size_t)(heads * 2 * ROWS * M) * sizeof *work);
+	float *work = cpu_scratch(d, cpu_attention_space(k, lse, true));
 
 	if (!work)
 		return;

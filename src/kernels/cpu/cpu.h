@@ -11,7 +11,8 @@
 /* Marks a small loop that the compiler builds several times, for the vector units that are found at run time. Results may
  * differ between machines in the last bits, never between runs or thread counts on one. The sanitizers' run-time linking
  * does not know such functions. */
-#if defined(__x86_64__) && defined(__gnu_linux__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
+#if defined(__x86_64__) && defined(__gnu_linux__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && \
+	!defined(__SANITIZE_THREAD__)
 #define CPU_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default"), optimize("O3")))
 #else
 #define CPU_CLONES
@@ -31,4 +32,9 @@ void cpu_sgemm(struct dev *d, bool ta, bool tb, int64_t m, int64_t n, int64_t k,
 /* Work space of at least bytes, kept by the device until it is closed; one user at a time. Never returns when memory is
  * out: it sets d->status and returns NULL. */
 void *cpu_scratch(struct dev *d, size_t bytes);
+
+/* rng_block (num/rng.h) of CPU_BLOCKS blocks side by side, written so that it vectorises: word w of block first + j at
+ * out[w][j]. first is a multiple of CPU_BLOCKS, so that the counter's low word never wraps inside a draw. */
+enum { CPU_BLOCKS = 64 };
+void cpu_draw(struct rng r, uint64_t first, uint32_t out[4][CPU_BLOCKS]);
 #endif

@@ -154,8 +154,10 @@ transpose_16(__m512 *r)
 AVX512 static __m512
 load(const struct gemm512 *g, int64_t at)
 {
-	if (g->b_bf16) {
+	if (g->b_type != F32) {
 		__m256i h = _mm256_loadu_si256((const __m256i *)((const uint16_t *)g->b + at));
+		if (g->b_type == F16)
+			return _mm512_cvtph_ps(h);
 		return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16));
 	}
 	return _mm512_loadu_ps((const float *)g->b + at);
@@ -164,7 +166,7 @@ load(const struct gemm512 *g, int64_t at)
 static float
 element(const struct gemm512 *g, int64_t at)
 {
-	return g->b_bf16 ? bf16_to_f32(((const uint16_t *)g->b)[at]) : ((const float *)g->b)[at];
+	return g->b_type != F32 ? half_to_f32(((const uint16_t *)g->b)[at], g->b_type) : ((const float *)g->b)[at];
 }
 
 /* out [k][32]: rows l .. l+k-1, columns j .. j+n-1 of B, zeros beside them */
@@ -256,7 +258,7 @@ struct ahead {
 static struct ahead
 ahead_of(const struct gemm512 *g, int64_t l, int64_t j, int64_t n)
 {
-	int64_t size = g->b_bf16 ? 2 : 4, k;
+	int64_t size = (int64_t)dtype_size(g->b_type), k;
 	const char *at;
 
 	if (l == g->k) {

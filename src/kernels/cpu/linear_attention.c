@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/cpu/cpu.h"
+#include "kernels/cpu/space.h"
 
 #include <string.h>
 
@@ -44,12 +45,27 @@ sums(float *kv, float *z, const float *k, const float *v, int64_t T, int64_t D, 
 		add(z, k + t * D, w);
 }
 
+/* Numbers of one head: its sums, and in the backward pass their gradients and dn. */
+static int64_t
+space_of(int64_t T, int64_t w, bool backward)
+{
+	return backward ? 2 * (w * w + w) + T * w : w * w + w;
+}
+
+size_t
+cpu_linear_attention_space(struct tensor q, struct tensor den, bool backward)
+{
+	int64_t heads = den.dim[2];
+
+	return (size_t)(q.dim[0] * heads * space_of(q.dim[1], q.dim[2] / heads, backward)) * sizeof(float);
+}
+
 /* One piece a head of a sample. */
 void
 cpu_linear_attention(struct dev *d, struct tensor o, struct tensor den, struct tensor q, struct tensor k, struct tensor v)
 {
-	int64_t T = q.dim[1], D = q.dim[2], H = den.dim[2], w = D / H, heads = q.dim[0] * H, space = w * w + w;
-	float *work = cpu_scratch(d, (size_t)(heads * space) * sizeof *work);
+	int64_t T = q.dim[1], D = q.dim[2], H = den.dim[2], w = D / H, heads = q.dim[0] * H, space = space_of(T, w, false);
+	float *work = cpu_scratch(d, cpu_linear_attention_space(q, den, false));
 
 	if (!work)
 		return;
@@ -104,8 +120,8 @@ cpu_linear_attention_backward(struct dev *d, struct tensor dq, struct tensor dk,
                               struct tensor q, struct tensor k, struct tensor v, struct tensor o, struct tensor den)
 {
 	int64_t T = q.dim[1], D = q.dim[2], H = den.dim[2], w = D / H, heads = q.dim[0] * H;
-	int64_t space = 2 * (w * w + w) + T * w;
-	float *work = cpu_scratch(d, (size_t)(heads * space) * sizeof *work);
+	int64_t space = space_of(T, w, true);
+	float *work = cpu_scratch(d, cpu_linear_attention_space(q, den, true));
 
 	if (!work)
 		return;

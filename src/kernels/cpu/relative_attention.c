@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/exp.h"
+#include "kernels/cpu/space.h"
 
 #include <math.h>
 #include <string.h>
@@ -132,12 +133,19 @@ head_forward(struct head h, struct work w, float *o, float *lse)
 	}
 }
 
+/* Of every head of every sample; backward takes the samples one after the other. */
+size_t
+cpu_relative_attention_space(struct tensor q, struct tensor bu, bool backward)
+{
+	return (size_t)((backward ? 1 : q.dim[0]) * bu.dim[0] * work_size(q.dim[1], bu.dim[1])) * sizeof(float);
+}
+
 void
 cpu_relative_attention(struct dev *d, struct tensor o, struct tensor lse, struct tensor q, struct tensor k, struct tensor v,
                        struct tensor p, struct tensor bu, struct tensor bv, struct tensor mask)
 {
 	int64_t B = q.dim[0], Y = q.dim[1], E = q.dim[2], H = bu.dim[0], e = bu.dim[1], size = work_size(Y, e);
-	float *work = cpu_scratch(d, (size_t)(B * H * size) * sizeof *work);
+	float *work = cpu_scratch(d, cpu_relative_attention_space(q, bu, false));
 
 	if (!work)
 		return;
@@ -225,7 +233,7 @@ cpu_relative_attention_backward(struct dev *d, struct tensor dq, struct tensor d
                                 struct tensor lse, struct tensor mask)
 {
 	int64_t B = q.dim[0], Y = q.dim[1], E = q.dim[2], H = bu.dim[0], e = bu.dim[1], size = work_size(Y, e);
-	float *work = cpu_scratch(d, (size_t)(H * size) * sizeof *work);
+	float *work = cpu_scratch(d, cpu_relative_attention_space(q, bu, true));
 
 	if (!work)
 		return;

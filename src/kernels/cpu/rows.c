@@ -84,23 +84,19 @@ cpu_scale(struct dev *d, struct tensor y, struct tensor x, float alpha)
 		scale((float *)y.data + i, (const float *)x.data + i, alpha, count - i < PIECE ? count - i : PIECE);
 }
 
-/* rng_block (num/rng.h) for BLOCKS blocks side by side, written so that it vectorises: word w of block first + j at
- * out[w][j]. The twin test holds it to rng_uniform's numbers. */
-enum { BLOCKS = 64 };
-
-CPU_CLONES static void
-draw(struct rng r, uint64_t first, uint32_t out[4][BLOCKS])
+CPU_CLONES void
+cpu_draw(struct rng r, uint64_t first, uint32_t out[4][CPU_BLOCKS])
 {
 	uint32_t k0 = (uint32_t)r.key, k1 = (uint32_t)(r.key >> 32);
 
-	for (uint32_t j = 0; j < BLOCKS; j++) {		/* pieces are short: only the low word of the counter counts on */
+	for (uint32_t j = 0; j < CPU_BLOCKS; j++) {		/* pieces are short: only the low word of the counter counts on */
 		out[0][j] = (uint32_t)first + j;
 		out[1][j] = (uint32_t)(first >> 32);
 		out[2][j] = (uint32_t)r.stream;
 		out[3][j] = (uint32_t)(r.stream >> 32);
 	}
 	for (int i = 0; i < 10; i++) {
-		for (int j = 0; j < BLOCKS; j++) {
+		for (int j = 0; j < CPU_BLOCKS; j++) {
 			uint64_t a = (uint64_t)0xD2511F53u * out[0][j], b = (uint64_t)0xCD9E8D57u * out[2][j];
 			uint32_t n0 = (uint32_t)(b >> 32) ^ out[1][j] ^ k0, n2 = (uint32_t)(a >> 32) ^ out[3][j] ^ k1;
 			out[1][j] = (uint32_t)b;
@@ -113,11 +109,11 @@ draw(struct rng r, uint64_t first, uint32_t out[4][BLOCKS])
 	}
 }
 
-/* factor [4 BLOCKS]: keep or 0, in the order of the numbers */
+/* factor [4 CPU_BLOCKS]: keep or 0, in the order of the numbers */
 CPU_CLONES static void
-factors(float *restrict factor, const uint32_t (*restrict w)[BLOCKS], float p, float keep)
+factors(float *restrict factor, const uint32_t (*restrict w)[CPU_BLOCKS], float p, float keep)
 {
-	for (int j = 0; j < BLOCKS; j++)
+	for (int j = 0; j < CPU_BLOCKS; j++)
 		for (int i = 0; i < 4; i++)
 			factor[4 * j + i] = (float)(int32_t)(w[i][j] >> 8) * 0x1p-24f >= p ? keep : 0.f;
 }
@@ -133,17 +129,17 @@ apply(float *y, const float *x, const float *restrict factor, bool add, int64_t 
 			y[i] = factor[i] != 0.f ? x[i] * factor[i] : 0.f;
 }
 
-/* Numbers from .. from+n-1; from is a multiple of 4 BLOCKS, so that the counter's low word never wraps inside a draw. */
+/* Numbers from .. from+n-1; from is a multiple of 4 CPU_BLOCKS, so that the counter's low word never wraps inside a draw. */
 static void
 drop(float *y, const float *x, struct rng r, int64_t from, int64_t n, float p, bool add)
 {
-	float keep = 1.f / (1.f - p), factor[4 * BLOCKS];
-	uint32_t w[4][BLOCKS];
+	float keep = 1.f / (1.f - p), factor[4 * CPU_BLOCKS];
+	uint32_t w[4][CPU_BLOCKS];
 
-	for (int64_t i = 0; i < n; i += 4 * BLOCKS) {
-		draw(r, (uint64_t)(from + i) / 4, w);
-		factors(factor, (const uint32_t (*)[BLOCKS])w, p, keep);
-		apply(y + i, x + i, factor, add, n - i < 4 * BLOCKS ? n - i : 4 * BLOCKS);
+	for (int64_t i = 0; i < n; i += 4 * CPU_BLOCKS) {
+		cpu_draw(r, (uint64_t)(from + i) / 4, w);
+		factors(factor, (const uint32_t (*)[CPU_BLOCKS])w, p, keep);
+		apply(y + i, x + i, factor, add, n - i < 4 * CPU_BLOCKS ? n - i : 4 * CPU_BLOCKS);
 	}
 }
 

@@ -6,7 +6,7 @@
 static float
 element(struct tensor b, int64_t i)
 {
-	return b.dtype == BF16 ? bf16_to_f32(((const uint16_t *)b.data)[i]) : ((const float *)b.data)[i];
+	return b.dtype != F32 ? half_to_f32(((const uint16_t *)b.data)[i], b.dtype) : ((const float *)b.data)[i];
 }
 
 void
@@ -24,4 +24,16 @@ ref_gemm(struct dev *d, struct tensor c, struct tensor a, struct tensor b, bool 
 				sum += (double)ap[ta ? l * m + i : i * k + l] * (double)element(b, tb ? j * k + l : l * n + j);
 			cp[i * n + j] = alpha * (float)sum + (beta != 0.f ? beta * cp[i * n + j] : 0.f);
 		}
+}
+
+void
+ref_linear(struct dev *d, struct tensor y, struct tensor x, struct tensor w, struct tensor b, struct tensor r)
+{
+	bool onto = r.rank && r.data == y.data;
+
+	ref_gemm(d, y, x, w, false, true, 1.f, onto ? 1.f : 0.f);
+	if (b.rank)
+		ref_bias_add(d, y, b);
+	if (r.rank && !onto)
+		ref_axpy(d, y, r, 1.f);
 }

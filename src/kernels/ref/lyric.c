@@ -12,7 +12,7 @@ ref_embedding(struct dev *d, struct tensor y, struct tensor table, struct tensor
 	for (int64_t i = 0; i < n; i++) {
 		int64_t row = ((const int32_t *)ids.data)[i] * E;
 		for (int64_t c = 0; c < E; c++)
-			((float *)y.data)[i * E + c] = table.dtype == BF16 ? bf16_to_f32(((const uint16_t *)table.data)[row + c])
+			((float *)y.data)[i * E + c] = table.dtype != F32 ? half_to_f32(((const uint16_t *)table.data)[row + c], table.dtype)
 			                                                   : ((const float *)table.data)[row + c];
 	}
 }

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* link.h - a group's operations on the memory of a device (layout.md section 4)
+ *
+ *   plain    the device's memory is the host's: comm.h itself
+ *   staged   through pinned memory of the host and comm.h; slower, and the host waits for the device each time. Any device
+ *            takes it; its sums are those of plain, to the bit
+ *   nccl     by NCCL, on a stream of its own beside the device's kernels; the host does not wait
+ *
+ * A started operation sees all that was asked of the device before it; what is asked behind link_join sees its result. Between
+ * the two its buffers are left alone. Every rank makes the same calls in the same order, over all links and groups.
+ *
+ * Sums of plain and staged have the order of the ranks. NCCL's have one that follows from its version, the number of ranks, the size
+ * of the operation and how the GPUs are linked: the same machine gives the same bits; of two ranks any order does. BF16 is rounded
+ * once by plain and staged, at each joining of two ranks by NCCL. */
+#ifndef ACE_COMM_LINK_H
+#define ACE_COMM_LINK_H
+
+#include "comm/comm.h"
+#include "dev/dev.h"
+
+enum link_way { LINK_AUTO, LINK_PLAIN, LINK_STAGED, LINK_NCCL };
+
+struct link;
+
+/* For group c and device d, both borrowed. auto: plain, or, on a cuda device, nccl where all ranks have it and a GPU of their own,
+ * else staged. nccl that is not to be had: ACE_ECONFIG. ACE_ERANK: the others do not come. *k is owned. Collective over c. */
+enum status link_open(struct link **k, struct comm *c, struct dev *d, enum link_way way) ACE_NODISCARD;
+
+/* k may be NULL. After a failure it ends what is under way; else all was joined. */
+void link_close(struct link *k);
+
+/* Which way it goes, never auto; and in words: "NCCL 2.28.9", "MPI through host memory (this build has no NCCL)". */
+enum link_way link_way(const struct link *k);
+const char *link_text(const struct link *k);
+
+/* As in comm.h, on the device's memory; the number of the operation. */
+int64_t link_allgather(struct link *k, struct tensor all, struct tensor part, const char *fmt, ...) ACE_PRINTF(4, 5);
+int64_t link_reduce_scatter(struct link *k, struct tensor part, struct tensor all, enum comm_sum sum, const char *fmt, ...)
+	ACE_PRINTF(5, 6);
+int64_t link_allreduce(struct link *k, struct tensor x, enum comm_sum sum, const char *fmt, ...) ACE_PRINTF(4, 5);
+
+/* What is asked of the device from here on comes behind that operation and all before it. */
+enum status link_join(struct link *k, int64_t number) ACE_NODISCARD;
+
+/* x's bytes where the host can read them: x itself, or (*copy, owned: free) a copy. */
+enum status link_host(const struct link *k, struct tensor x, const void **at, void **copy) ACE_NODISCARD;
+#endif

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* list_quant.h - kernels of frozen weights in 8 bits (training.md section 7)
+ *
+ * A matrix w [N, C] is kept as q [N, C], I8 or F8 (e4m3), and a scale for each row [N]: w' = scale q. */
+#ifndef ACE_KERNELS_LIST_QUANT_H
+#define ACE_KERNELS_LIST_QUANT_H
+
+/* quantize: q and scale of w, dense. I8: scale = max |w| / 127 and w / scale, both rounded to the type of w, which scale has too (F32,
+ *   BF16; on hosts F16 as well); q = the nearest whole number (halves to even) within -128 .. 127; where scale is 0, q is 127 or
+ *   -128 by the sign of w, 0 for 0. F8: scale F32 = max |w| / 448, q = w / scale rounded to nearest even, 0 where scale is 0.
+ * dequantize: the upper left [N, C] of w, rows of which may lie apart, = scale q rounded to its type (F32, BF16; on hosts F16);
+ *   right [N, n] and below [m, C] of w's type are put beside it, w [N + m, C + n]; their rank 0: none, n or m is 0. The lower
+ *   right corner is left alone.
+ *
+ * f8_rows: x [N, K], each column times its c [K] F32 (rank 0: as it is), as q [N, K] F8 dense and a scale for each row s [N] F32:
+ *   s = max |c x| / 448, q = c x (448 / max) rounded to nearest even, 0 where s is 0.
+ * f8_product: y [N, M] = or += s t (x w^T) + b, of x [N, K] with row scales s [N] and w [M, K] with row scales t [M], both F8, dense;
+ *   y F32 or BF16, b [M] BF16 or rank 0: none. On a GPU partial sums keep about 14 bits.
+ * f8_turn: y [M, N] = x^T of x [N, M], numbers of a byte each, dense. */
+#define KERNELS_QUANT(K)                                                                                              \
+	K(quantize, cpu, (struct dev * d, struct tensor q, struct tensor scale, struct tensor w))                     \
+	K(dequantize, cpu, (struct dev * d, struct tensor w, struct tensor q, struct tensor scale, struct tensor right, \
+	                    struct tensor below))                                                                     \
+	K(f8_rows, ref, (struct dev * d, struct tensor q, struct tensor s, struct tensor x, struct tensor c))         \
+	K(f8_product, ref, (struct dev * d, struct tensor y, struct tensor x, struct tensor s, struct tensor w,       \
+	                    struct tensor t, struct tensor b, bool add))                                              \
+	K(f8_turn, ref, (struct dev * d, struct tensor y, struct tensor x))
+#endif

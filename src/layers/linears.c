@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "layers/linears.h"
+
+#include "ops/adapters.h"
+#include "ops/quant.h"
+#include "ops/rows.h"
+
+#include <assert.h>
+
+static const struct tensor none;
+
+struct linears_use
+linears_make(const struct linears *g, const struct linear *const l[LINEARS], size_t n)
+{
+	struct linears_use u = { .g = g, .n = (int)n };
+
+	for (int i = 0; i < u.n; i++)
+		u.l[i] = l[i];
+	return u;
+}
+
+bool
+linears_train(struct linears_use u)
+{
+	for (int i = 0; i < u.n; i++)
+		if (linear_trains(u.l[i]))
+			return true;
+	return false;
+}
+
+bool
+linears_want_x(struct linears_use u)
+{
+	for (int i = 0; i < u.n; i++)
+		if (linear_wants_x(u.l[i]))
+			return true;
+	return false;
+}
+
+static bool
+packed(struct linears_use u)
+{
+	return u.g->w.rank > 0;
+}
+
+struct tensor
+linears_input(struct ctx *c, struct linears_use u, int64_t B, int64_t N)
+{
+	int64_t in = linear_in(u.l[0]), r = packed(u) ? u.g->r : 0;
+	struct tensor x = arena_tensor(c->act, c->half, 3, B, N, in + r);
+
+	return r ? tensor_columns(x, 0, in) : x;
+}
+
+void
+linears_output(struct ctx *c, struct linears_use u, int64_t B, int64_t N, struct tensor y[])
+{
+	struct tensor all;
+	int64_t at = 0;
+
+	if (packed(u))
+		all = arena_tensor(c->act, c->half, 3, B, N, u.g->out + u.g->r);
+	for (int i = 0; i < u.n; i++) {
+		int64_t out = linear_out(u.l[i]);
+		if (!packed(u))
+			y[i] = arena_tensor(c->act, c->half, 3, B, N, out);
+		else
+			y[i] = u.n == 1 && u.g->r == 0 ? all : tensor_columns(all, at, out);
+		at += out;
+	}
+}
+
+/* x with n columns in all, from its first. */
+static struct tensor
+with_columns(struct tensor x, int64_t n)
+{
+	struct tensor y = rows_of(x);
+
+	assert(n <= tensor_ld(y));
+	y.ld = tensor_ld(y);
+	y.dim[1] = n;
+	return y;
+}
+
+static struct tensor
+room(struct tensor x, int64_t from, int64_t n)
+{
+	return tensor_columns(with_columns(x, from + n), from, n);
+}
+
+static struct adapters
+adapters_of(const struct ctx *c, struct linears_use u)
+{
+	struct adapters m = { .n = 0 };
+
+	for (int i = 0; i < u.n; i++) {
+		const struct linear *l = u.l[i];
+		m.rank[i] = l->rank;
+		m.out[i] = linear_out(l);
+		m.scale[i] = l->scale;
+		m.stream[i] = rng_sub(c->rng, l->stream);
+		if (l->rank > 0)
+			m.p = c->training ? l->dropout : 0.f;
+	}
+	m.n = u.n;
+	return m;
+}
+
+/* The whole of w, in q's case on top of the arena. */
+static struct tensor
+whole(struct ctx *c, const struct linears *g)
+{
+	struct tensor w;
+
+	if (!g->q.rank)
+		return g->w;
+	w = arena_like(c->act, g->w);
+	quant_undo(c->dev, w, g->q, g->scale, g->right, g->below);
+	return w;
+}
+
+/* x [N, K] in fp8 on top of the arena. */
+static struct tensor
+f8_of(struct ctx *c, struct tensor x, struct tensor weigh, struct tensor *scale)
+{
+	struct tensor q = arena_tensor(c->act, F8, 2, x.dim[0], x.dim[1]);
+
+	*scale = arena_tensor(c->act, F32, 1, x.dim[0]);
+	quant_f8_rows(c->dev, q, *scale, x, weigh);
+	return q;
+}
+
+/* y = x w^T + b + add, x and w in fp8; the adapters' part beforehand in 16 bits. */
+static void
+f8_forward(struct ctx *c, const struct linears *g, struct tensor y, struct tensor x, struct tensor add)
+{
+	bool wide = y.dtype == F32;		/* its bias is not of the product's type */
+	struct tensor xm = rows_of(x), s, q = f8_of(c, xm, none, &s);
+
+	if (g->r)
+		rows_linear(c->dev, y, room(x, g->in, g->r), g->right, g->b, add);
+	else if (add.rank && add.data != y.data)
+		rows_copy(c->dev, y, add);
+	quant_f8_product(c->dev, y, q, s, g->q, g->scale, g->r || wide ? none : g->b, g->r || add.rank);
+	if (!g->r && wide && g->b.rank)
+		rows_bias_add(c->dev, y, g->b);
+}
+
+/* dx = or += dy w, as the sum over rows of w of (dy scale) q: the same w. joined: and dh's part. */
+static void
+f8_backward(struct ctx *c, const struct linears *g, struct tensor dx, struct tensor dy, struct tensor dh, bool joined, bool add)
+{
+	struct tensor s, q = f8_of(c, dy, g->scale, &s);
+
+	if (joined)
+		rows_gemm(c->dev, dx, dh, g->below, false, false, 1.f, add ? 1.f : 0.f);
+	quant_f8_product(c->dev, dx, q, s, g->turned, g->ones, none, joined || add);
+}
+
+void
+linears_forward(struct ctx *c, struct linears_use u, struct linears_save *s, const struct tensor y[], struct tensor x,
+                struct tensor add)
+{
+	const struct linears *g = u.g;
+	struct tensor ym;
+	struct adapters m;
+	size_t mark;
+
+	assert(!add.rank || u.n == 1);
+	if (!packed(u)) {
+		for (int i = 0; i < u.n; i++)
+			linear_forward(c, u.l[i], s ? &s->l[i] : NULL, y[i], x);
+		if (add.rank)
+			rows_axpy(c->dev, y[0], add, 1.f);
+		return;
+	}
+	if (g->r) {
+		m = adapters_of(c, u);
+		adapters_down(c->dev, room(x, g->in, g->r), rows_of(x), g->below, &m);
+	}
+	mark = arena_mark(c->act);
+	ym = u.n == 1 ? rows_of(y[0]) : with_columns(y[0], g->out);
+	if (add.rank)
+		add = rows_of(add);
+	if (g->turned.rank)
+		f8_forward(c, g, ym, x, add);
+	else
+		rows_linear(c->dev, ym, with_columns(x, g->in + g->r), tensor_slice(whole(c, g), 0, g->out), g->b, add);
+	arena_release(c->act, mark);
+}
+
+static struct tensor
+grad(const struct param *p)
+{
+	return p->train ? p->grad : (struct tensor){ 0 };
+}
+
+/* Gradients of base weights and biases; only without adapters do they train where layers lie side by side. */
+static void
+base_grads(struct ctx *c, struct linears_use u, const struct tensor dy[], struct tensor x)
+{
+	for (int i = 0; i < u.n; i++) {
+		const struct linear *l = u.l[i];
+		if (l->w.train)
+			rows_gemm(c->dev, tensor_view(l->w.grad, 2, linear_out(l), linear_in(l)), rows_of(dy[i]), rows_of(x), true, false,
+			          1.f, 1.f);
+		if (l->b.train)
+			rows_column_sum(c->dev, l->b.grad, rows_of(dy[i]));
+	}
+}
+
+static void
+packed_backward(struct ctx *c, struct linears_use u, struct tensor dx, const struct tensor dy[], struct tensor x,
+                enum linear_dx want, bool shared)
+{
+	const struct linears *g = u.g;
+	struct adapters m = adapters_of(c, u);
+	struct tensor all = with_columns(dy[0], g->out), da[LINEARS], db[LINEARS];
+	bool joined = g->r && m.p == 0.f;		/* dh goes through the one product with dy */
+	float beta = want == LINEAR_DX_ADD ? 1.f : 0.f;
+	int64_t rows = g->out + (joined ? g->r : 0);
+	size_t mark = arena_mark(c->act);
+
+	if (g->r)
+		adapters_back(c->dev, room(dy[0], g->out, g->r), all, g->across, &m);
+	if (want != LINEAR_NO_DX && g->turned.rank)
+		f8_backward(c, g, rows_of(dx), all, joined ? room(dy[0], g->out, g->r) : none, joined, want == LINEAR_DX_ADD);
+	else if (want != LINEAR_NO_DX)
+		rows_gemm(c->dev, rows_of(dx), with_columns(dy[0], rows), tensor_columns(tensor_slice(whole(c, g), 0, rows), 0, g->in),
+		          false, false, 1.f, beta);
+	arena_release(c->act, mark);
+	if (want != LINEAR_NO_DX && g->r && !joined)
+		adapters_dx(c->dev, rows_of(dx), room(dy[0], g->out, g->r), g->below, &m);
+	base_grads(c, u, dy, x);
+	if (!g->r || !linears_want_x(u))
+		return;
+	if (shared)
+		adapters_down(c->dev, room(x, g->in, g->r), rows_of(x), g->below, &m);
+	for (int i = 0; i < u.n; i++) {
+		da[i] = grad(&u.l[i]->lora_a);
+		db[i] = grad(&u.l[i]->lora_b);
+	}
+	dev_side(c->dev, true);
+	adapters_grads(c->dev, da, db, room(dy[0], g->out, g->r), room(x, g->in, g->r), rows_of(x), all, &m);
+	dev_side(c->dev, false);
+}
+
+void
+linears_backward(struct ctx *c, struct linears_use u, const struct linears_save *s, struct tensor dx, const struct tensor dy[],
+                 struct tensor x, enum linear_dx want, bool shared)
+{
+	if (packed(u)) {
+		packed_backward(c, u, dx, dy, x, want, shared);
+		return;
+	}
+	for (int i = 0; i < u.n; i++)
+		linear_backward(c, u.l[i], s ? &s->l[i] : NULL, dx, dy[i], x, i > 0 && want == LINEAR_DX ? LINEAR_DX_ADD : want);
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ops/quant.h"
+
+#include "kernels/kernels.h"
+
+#include <assert.h>
+
+void
+quant_make(struct dev *d, struct tensor q, struct tensor scale, struct tensor w)
+{
+	assert((q.dtype == I8 || q.dtype == F8) && scale.dtype == (q.dtype == I8 ? w.dtype : F32));
+	assert(tensor_count(q) == tensor_count(w) && tensor_count(scale) == tensor_rows(w) && !w.ld);
+	d->k->quantize(d, q, scale, w);
+}
+
+void
+quant_undo(struct dev *d, struct tensor w, struct tensor q, struct tensor scale, struct tensor right, struct tensor below)
+{
+	assert(w.rank == 2 && (q.dtype == I8 || q.dtype == F8) && tensor_count(scale) == tensor_rows(q));
+	assert(!right.rank || (right.dtype == w.dtype && tensor_rows(right) == tensor_rows(q)));
+	assert(!below.rank || (below.dtype == w.dtype && tensor_cols(below) == tensor_cols(q)));
+	assert(w.dim[0] == tensor_rows(q) + (below.rank ? tensor_rows(below) : 0));
+	assert(w.dim[1] == tensor_cols(q) + (right.rank ? tensor_cols(right) : 0));
+	d->k->dequantize(d, w, q, scale, right, below);
+}
+
+void
+quant_f8_rows(struct dev *d, struct tensor q, struct tensor s, struct tensor x, struct tensor c)
+{
+	assert(q.dtype == F8 && s.dtype == F32 && tensor_count(q) == tensor_count(x) && tensor_count(s) == tensor_rows(x));
+	assert(tensor_cols(q) == tensor_cols(x) && (!c.rank || (c.dtype == F32 && tensor_count(c) == tensor_cols(x))));
+	d->k->f8_rows(d, q, s, x, c);
+}
+
+void
+quant_f8_product(struct dev *d, struct tensor y, struct tensor x, struct tensor s, struct tensor w, struct tensor t,
+                 struct tensor b, bool add)
+{
+	assert(y.rank == 2 && x.rank == 2 && w.rank == 2 && x.dtype == F8 && w.dtype == F8 && x.dim[1] == w.dim[1]);
+	assert(y.dim[0] == x.dim[0] && y.dim[1] == w.dim[0] && tensor_count(s) == x.dim[0] && tensor_count(t) == w.dim[0]);
+	assert(!b.rank || (b.dtype == BF16 && tensor_count(b) == w.dim[0]));
+	d->k->f8_product(d, y, x, s, w, t, b, add);
+}
+
+void
+quant_f8_turn(struct dev *d, struct tensor y, struct tensor x)
+{
+	assert(x.rank == 2 && y.rank == 2 && y.dim[0] == x.dim[1] && y.dim[1] == x.dim[0] && y.dtype == F8 && x.dtype == F8);
+	d->k->f8_turn(d, y, x);
+}

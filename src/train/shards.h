@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* shards.h - parameters in equal parts, one a rank, that are put together where they are needed (layout.md sections 4 and 8)
+ *
+ * S. Rajbhandari and others, ZeRO: Memory Optimizations Toward Training Trillion Parameter Models, 2020.
+ *
+ * The params of a block that are of one type, and either train or do not, lie one behind another in a segment. Each begins at a
+ * multiple of SHARD_ALIGN numbers and the whole is padded, so that the ranks' parts are of the same size and no 8-bit code's block
+ * is cut. A rank has a part of a segment, and of a param what falls into it: the optimiser's item.
+ *
+ *   optimizer   values and gradients of what trains are whole on every rank, and so is what does not train; a rank updates its
+ *               part, and the values are put together again behind the update
+ *   full        of values, gradients and states a rank keeps its part alone; a block is put together just before it runs, while
+ *               the one before it still runs, and its gradients are summed and parted while the next one runs
+ *
+ * A rule that looks at whole tensors (optim_parts) cannot update a part. Its tensors are kept whole: each has one owner, which has its
+ * state and updates it, and values and gradients are parted as ever. Turn by turn they are put together on all ranks, the owners
+ * change what is theirs, and the parts of that go back. It costs about as much traffic again as an update has; states stay where they
+ * are, and the numbers are those of a rank that has all.
+ *
+ * For train/exchange*.c alone. */
+#ifndef ACE_TRAIN_SHARDS_H
+#define ACE_TRAIN_SHARDS_H
+
+#include "comm/link.h"
+#include "models/dit.h"
+
+enum { SHARD_ALIGN = 256, SHARD_SLOTS = 2 };
+
+struct segment {
+	enum dtype dtype;
+	bool train;
+	int unit;
+	int first, n;			/* places */
+	int64_t count, part;		/* numbers: whole, padded; of a rank */
+	struct tensor values, grads;	/* [count] whole; data NULL while they are not there. grads F32, of what trains */
+	struct tensor my_values, my_grads;	/* [part] */
+	struct tensor sum;		/* [part] full: the gradients of a pass on their way */
+	void *shown;			/* owned, the device's: whole values, between shards_show and shards_hide */
+};
+
+struct shard_place {
+	struct param *p;		/* the model's */
+	int number;			/* its index there */
+	int segment;
+	int64_t at;			/* first number in the segment */
+	struct param mine;		/* what this rank has of it: value and gradient of one dimension; value.rank 0: nothing */
+	int64_t first;			/* where that begins in the param */
+	bool whole;			/* it is kept whole: */
+	int owner;			/* the rank of the group that updates it */
+};
+
+/* What is put together at once: a block, or, as the last one, all that is of no block. */
+struct unit {
+	int first, n;			/* segments */
+	bool trains;			/* some of them do */
+	bool started;			/* optimizer: its sums, in this update */
+	bool whole;			/* some of what trains is kept whole */
+	size_t bytes, grad_bytes;	/* put together */
+	size_t sum_bytes;		/* of gradients with this rank's part of their sum */
+};
+
+/* Room for one unit. */
+struct shard_slot {
+	void *memory;
+	int unit;			/* -1: free */
+	int64_t ticket;
+	bool here;			/* the ticket was waited for */
+};
+
+struct shards {
+	bool full;
+	int rank, ranks;		/* that share */
+	struct comm *group;		/* borrowed; NULL on the dry device */
+	struct comm *across;		/* ranks with the same parts, whose gradients are summed as well; NULL: none */
+	struct link *link, *beyond;	/* of group and across for memory of the device; borrowed */
+	struct dit *m;
+	struct dev *dev;
+	struct segment *segment;
+	struct shard_place *place;
+	struct unit *unit;		/* [units]: blocks, then the rest */
+	struct shard_place **item;	/* [items] those of which this rank updates something, in the order of the model */
+	int segments, places, units, items;
+	bool whole;			/* something is kept whole */
+	int first_block;		/* the lowest one with a backward pass */
+	void *memory[3];		/* values, gradients, room for what is put together; owned */
+	size_t bytes[3];
+	size_t frozen_bytes;		/* of bytes[0], of what does not train */
+	struct tensor grads;		/* all gradients that an update clears, one vector */
+	struct shard_slot values[SHARD_SLOTS], grad[SHARD_SLOTS], rest, rest_grad;
+	int turn;			/* which grad is next */
+	bool last;			/* the pass under way completes the gradients */
+	bool forward;			/* it has no backward pass */
+	int64_t ticket;			/* optimizer: of the last sum started */
+	enum status status;		/* the first failure in a hook, with its message */
+	char message[1024];
+};
+
+/* Part m's params, whose values move; on a cuda device none lie side by side from then on. ACE_ENOMEM. shards_close in any case. */
+enum status shards_open(struct shards *s, struct dit *m, struct comm *group, int rank, int ranks, bool full) ACE_NODISCARD;
+void shards_close(struct shards *s);
+
+/* Keep whole what whole says; before the items are looked at. */
+enum status shards_keep(struct shards *s, bool (*whole)(const void *me, const char *name), const void *me) ACE_NODISCARD;
+
+/* The turn in which a place kept whole is whole: 1 up to shards_turns, which is 0 when there is none. optimizer: one for all. */
+int shards_turn(const struct shards *s, const struct shard_place *q);
+int shards_turns(const struct shards *s);
+
+/* Put together the values of a turn, with their gradients, then part them again: with what their owners changed, or as they were.
+ * A turn with nothing in it costs nothing. Collective over the group. */
+enum status shards_turn_open(struct shards *s, int turn, bool grads) ACE_NODISCARD;
+enum status shards_turn_close(struct shards *s, int turn, bool changed) ACE_NODISCARD;
+
+/* Bytes that are put together in the turns of an update, on their way there and back. */
+double shards_turn_bytes(const struct shards *s);
+
+/* The params of a unit point to where its segments are, or to nothing. */
+void shards_point(struct shards *s, int unit, bool grads);
+
+/* Around a pass, and around each block in it; a rank without a batch calls shards_idle instead, where others run the blocks so many
+ * times before they train; where some run them more often, the rest calls shards_idle_forward. Failures show in the second.
+ * Collective over the group. */
+enum status shards_begin(struct shards *s, bool last) ACE_NODISCARD;
+void shards_before(struct shards *s, int block, bool backward);
+void shards_after(struct shards *s, int block, bool backward);
+enum status shards_end(struct shards *s) ACE_NODISCARD;
+enum status shards_idle(struct shards *s, bool last, int64_t forwards) ACE_NODISCARD;
+void shards_idle_forward(struct shards *s);
+
+/* Behind the last pass of an update: each rank's part of the gradients is the sum over all. Collective. */
+enum status shards_gradients(struct shards *s) ACE_NODISCARD;
+
+/* Behind the update: values whole again where they stay so. Collective over the group. */
+enum status shards_values(struct shards *s) ACE_NODISCARD;
+
+/* Whether this rank is of the group that has the parts that are gathered: with several groups (across) only the first one is. */
+bool shards_gathers(const struct shards *s);
+
+/* What trains, whole, as the values of the model's params on the group's first rank, until shards_hide. Collective over the ranks
+ * that gather. */
+enum status shards_show(struct shards *s) ACE_NODISCARD;
+void shards_hide(struct shards *s);
+#endif

@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which param lies where, and the memory of all that. */
+#include "train/shards.h"
+
+#include "ops/rows.h"
+#include "train/exchange.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { VALUES, GRADS, ROOM };
+
+static int64_t
+padded(int64_t n, int64_t to)
+{
+	return (n + to - 1) / to * to;
+}
+
+/* Unit by unit, each with its frozen and its trained params, F32 and 16 bits apart. */
+static enum status
+list_places(struct shards *s)
+{
+	static const struct { enum dtype dtype; bool train; } kinds[] = { { F32, false }, { BF16, false }, { I8, false },
+		{ F8, false }, { F16, false }, { F32, true }, { BF16, true } };
+	enum { KINDS = sizeof kinds / sizeof *kinds };
+	int all = dit_n_params(s->m);
+
+	s->units = s->m->stack.n + 1;
+	s->place = calloc((size_t)all + 1, sizeof *s->place);
+	s->unit = calloc((size_t)s->units, sizeof *s->unit);
+	s->segment = calloc(KINDS * (size_t)s->units, sizeof *s->segment);
+	s->item = calloc((size_t)all + 1, sizeof *s->item);
+	if (!s->place || !s->unit || !s->segment || !s->item)
+		return ace_fail(ACE_ENOMEM, "no memory for a list of %d parameters", all);
+	for (int u = 0; u < s->units; u++) {
+		s->unit[u].first = s->segments;
+		for (int k = 0; k < KINDS; k++) {
+			struct segment *g = &s->segment[s->segments];
+			*g = (struct segment){ .dtype = kinds[k].dtype, .train = kinds[k].train, .unit = u, .first = s->places };
+			for (int i = 0; i < all; i++) {
+				struct param *p = dit_param(s->m, i);
+				int block = exchange_block_of(p, s->m->stack.n);
+				if ((block < 0 ? s->units - 1 : block) != u || p->value.dtype != g->dtype || p->train != g->train ||
+				    (!p->train && !s->full))
+					continue;
+				s->place[s->places++] = (struct shard_place){ .p = p, .number = i, .segment = s->segments, .at = g->count };
+				g->count += padded(tensor_count(p->value), SHARD_ALIGN);
+				g->n++;
+			}
+			g->count = padded(g->count, (int64_t)SHARD_ALIGN * s->ranks);
+			g->part = g->count / s->ranks;
+			s->segments += g->n > 0;
+			s->unit[u].trains = s->unit[u].trains || (g->n > 0 && g->train);
+		}
+		s->unit[u].n = s->segments - s->unit[u].first;
+	}
+	return ACE_OK;
+}
+
+static struct tensor
+vector(struct arena *a, enum dtype t, int64_t n)
+{
+	return arena_tensor(a, t, 1, n);
+}
+
+/* This rank's part of a whole vector. */
+static struct tensor
+part_of(const struct shards *s, struct tensor whole, int64_t part)
+{
+	return tensor_slice(whole, part * s->rank, part);
+}
+
+/* Places of all segments in the three allocations. */
+static void
+lay(struct shards *s, struct arena a[3])
+{
+	s->frozen_bytes = 0;
+	for (int i = 0; i < s->segments; i++) {
+		struct segment *g = &s->segment[i];
+		size_t before = a[VALUES].used;
+		if (s->full) {
+			g->my_values = vector(&a[VALUES], g->dtype, g->part);
+			g->values = tensor_of(NULL, g->dtype, 1, g->count);
+		} else {
+			g->values = vector(&a[VALUES], g->dtype, g->count);
+			g->my_values = part_of(s, g->values, g->part);
+		}
+		if (!g->train) {
+			s->frozen_bytes += a[VALUES].used - before;
+			continue;
+		}
+		if (s->full) {
+			g->my_grads = vector(&a[GRADS], F32, g->part);
+			g->grads = tensor_of(NULL, F32, 1, g->count);
+		} else {
+			g->grads = vector(&a[GRADS], F32, g->count);
+			g->my_grads = part_of(s, g->grads, g->part);
+		}
+	}
+}
+
+static void
+give(struct arena *a, size_t bytes, struct shard_slot *slot)
+{
+	struct tensor x = arena_tensor(a, U8, 1, (int64_t)bytes + 1);
+
+	*slot = (struct shard_slot){ .memory = x.data, .unit = -1 };
+}
+
+/* Room for what is put together: two blocks' values, two blocks' gradients with their sums, all of the rest. */
+static void
+lay_room(struct shards *s, struct arena *a)
+{
+	struct unit most = { 0 };
+
+	if (!s->full)
+		return;
+	for (int u = 0; u < s->units; u++) {
+		struct arena v = { 0 }, g = { 0 };
+		struct unit *n = &s->unit[u];
+		for (int i = n->first; i < n->first + n->n; i++) {
+			struct segment *x = &s->segment[i];
+			vector(&v, x->dtype, x->count);
+			if (x->train)
+				vector(&g, F32, x->count);
+		}
+		n->bytes = v.used;
+		n->grad_bytes = g.used;
+		for (int i = n->first; i < n->first + n->n; i++)
+			if (s->segment[i].train)
+				vector(&g, F32, s->segment[i].part);
+		n->sum_bytes = g.used;
+		if (u < s->units - 1 && n->bytes > most.bytes)
+			most.bytes = n->bytes;
+		if (u < s->units - 1 && n->sum_bytes > most.sum_bytes)
+			most.sum_bytes = n->sum_bytes;
+	}
+	for (int i = 0; i < SHARD_SLOTS; i++) {
+		give(a, most.bytes, &s->values[i]);
+		give(a, most.sum_bytes, &s->grad[i]);
+	}
+	give(a, s->unit[s->units - 1].bytes, &s->rest);
+	give(a, s->unit[s->units - 1].sum_bytes, &s->rest_grad);
+}
+
+static enum status
+take_memory(struct shards *s)
+{
+	static const char *const what[3] = { "this rank's part of the weights", "the gradients", "blocks that are put together" };
+	struct arena a[3] = { 0 };
+
+	lay(s, a);
+	lay_room(s, &a[ROOM]);
+	for (int i = 0; i < 3; i++) {
+		s->bytes[i] = a[i].used;
+		if (a[i].used == 0)
+			continue;
+		ACE_TRY(dev_alloc(s->dev, a[i].used, what[i], &s->memory[i]));
+		a[i] = (struct arena){ .base = s->memory[i], .size = a[i].used };
+	}
+	lay(s, a);
+	lay_room(s, &a[ROOM]);
+	s->grads = tensor_of(s->memory[GRADS], F32, 1, (int64_t)(s->bytes[GRADS] / sizeof(float)));
+	return ACE_OK;
+}
+
+/* [from, from + n) of x's numbers seen as one dimension. */
+static struct tensor
+numbers(struct tensor x, int64_t from, int64_t n)
+{
+	return tensor_slice(tensor_view(x, 1, tensor_count(x)), from, n);
+}
+
+/* What of a param falls into this rank's part; false: nothing. */
+static bool
+overlap(const struct shards *s, const struct shard_place *q, int64_t *first, int64_t *n)
+{
+	const struct segment *g = &s->segment[q->segment];
+	int64_t from = g->part * s->rank - q->at, end = from + g->part, count = tensor_count(q->p->value);
+
+	from = from > 0 ? from : 0;
+	end = end < count ? end : count;
+	*first = from;
+	*n = end - from;
+	return *n > 0;
+}
+
+/* Values of the model, wherever it had them. */
+static void
+bring(struct shards *s, struct tensor to, struct tensor from)
+{
+	if (s->dev->kind == DEV_CUDA)
+		rows_copy(s->dev, to, from);
+	else
+		s->dev->m->upload(s->dev, to.data, from.data, tensor_bytes(to));
+}
+
+/* The values go to their new place; what they lay in is given back. */
+static void
+move(struct shards *s, struct shard_place *q)
+{
+	struct segment *g = &s->segment[q->segment];
+	int64_t first, n, from = g->part * s->rank;
+	struct tensor old = q->p->value;
+
+	if (s->full && overlap(s, q, &first, &n)) {
+		struct tensor to = numbers(g->my_values, q->at + first - from, n);
+		bring(s, to, numbers(old, first, n));
+	} else if (!s->full) {
+		struct tensor to = numbers(g->values, q->at, tensor_count(old));
+		bring(s, to, numbers(old, 0, tensor_count(old)));
+		q->p->value.data = to.data;
+		q->p->grad.data = numbers(g->grads, q->at, tensor_count(old)).data;
+	}
+	if (s->full)
+		q->p->value.data = NULL;
+	if (dev_is_dry(s->dev)) {
+		s->dev->bytes -= dev_like(s->dev) == DEV_CUDA ? tensor_bytes(old) : 0;
+		return;
+	}
+	if (s->dev->kind == DEV_CUDA)
+		s->dev->m->sync(s->dev);
+	else if (weights_is_copy(&s->m->weights, old))
+		weights_give_back(&s->m->weights, old);
+	else
+		weights_let_go(&s->m->weights, old);
+	params_disown(&s->m->params, old.data);
+}
+
+static void
+make_item(struct shards *s, struct shard_place *q)
+{
+	struct segment *g = &s->segment[q->segment];
+	int64_t first, n, from = g->part * s->rank;
+
+	if (!g->train || !overlap(s, q, &first, &n))
+		return;
+	q->first = first;
+	q->mine = (struct param){ .name = q->p->name, .train = true, .value = numbers(g->my_values, q->at + first - from, n),
+		.grad = numbers(g->my_grads, q->at + first - from, n) };
+	s->item[s->items++] = q;
+}
+
+static int
+by_number(const void *a, const void *b)
+{
+	return (*(struct shard_place *const *)a)->number - (*(struct shard_place *const *)b)->number;
+}
+
+/* The largest ones first, each to the rank that has least. */
+static int
+by_size(const void *a, const void *b)
+{
+	const struct shard_place *x = *(struct shard_place *const *)a, *y = *(struct shard_place *const *)b;
+	int64_t n = tensor_count(x->p->value), m = tensor_count(y->p->value);
+
+	return n != m ? (n < m) - (n > m) : x->number - y->number;
+}
+
+static void
+choose_owners(struct shards *s, struct shard_place **place, int n, int64_t *load)
+{
+	qsort(place, (size_t)n, sizeof *place, by_size);
+	for (int i = 0; i < n; i++) {
+		int least = 0;
+		for (int r = 1; r < s->ranks; r++)
+			least = load[r] < load[least] ? r : least;
+		place[i]->owner = least;
+		load[least] += tensor_count(place[i]->p->value);
+	}
+}
+
+enum status
+shards_keep(struct shards *s, bool (*whole)(const void *me, const char *name), const void *me)
+{
+	int64_t *load = calloc((size_t)s->ranks, sizeof *load);
+	int n = 0;
+
+	if (!load)
+		return ace_fail(ACE_ENOMEM, "no memory for a list of %d ranks", s->ranks);
+	for (int i = 0; i < s->places; i++) {
+		struct shard_place *q = &s->place[i];
+		q->whole = q->p->train && whole(me, q->p->name);
+		if (!q->whole)
+			continue;
+		s->whole = s->unit[s->segment[q->segment].unit].whole = true;
+		s->item[n++] = q;		/* has room for all */
+	}
+	choose_owners(s, s->item, n, load);
+	free(load);
+	s->items = 0;
+	for (int i = 0; i < s->places; i++) {
+		struct shard_place *q = &s->place[i];
+		if (q->whole ? q->owner == s->rank : q->mine.value.rank > 0)
+			s->item[s->items++] = q;
+	}
+	if (s->items)
+		qsort(s->item, (size_t)s->items, sizeof *s->item, by_number);
+	return ACE_OK;
+}
+
+enum status
+shards_open(struct shards *s, struct dit *m, struct comm *group, int rank, int ranks, bool full)
+{
+	*s = (struct shards){ .full = full, .rank = rank, .ranks = ranks, .group = group, .m = m, .dev = m->dev };
+	m->params.apart = true;
+	ACE_TRY(dit_prepare(m));
+	s->first_block = dit_first_block(m);
+	ACE_TRY(list_places(s));
+	ACE_TRY(take_memory(s));
+	for (int i = VALUES; i <= GRADS && !dev_is_dry(s->dev); i++)
+		if (s->memory[i])
+			rows_fill(s->dev, tensor_of(s->memory[i], F32, 1, (int64_t)(s->bytes[i] / sizeof(float))), 0.f);
+	for (int i = 0; i < s->places; i++) {
+		move(s, &s->place[i]);
+		make_item(s, &s->place[i]);
+	}
+	if (s->items)
+		qsort(s->item, (size_t)s->items, sizeof *s->item, by_number);
+	return ACE_OK;
+}
+
+void
+shards_close(struct shards *s)
+{
+	if (!s || !s->dev)
+		return;
+	for (int i = 0; i < s->places; i++)
+		s->place[i].p->value.data = s->place[i].p->grad.data = NULL;	/* they were in memory of ours */
+	shards_hide(s);
+	for (int i = 0; i < 3; i++)
+		s->dev->m->free(s->dev, s->memory[i]);
+	free(s->segment);
+	free(s->place);
+	free(s->unit);
+	free(s->item);
+	*s = (struct shards){ 0 };
+}

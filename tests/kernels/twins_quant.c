@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kernels/kernels.h"
+#include "support/twins.h"
+
+static void
+make(struct dev *d, struct tensor *t)
+{
+	d->k->quantize(d, t[0], t[1], t[2]);
+}
+
+static void
+undo(struct dev *d, struct tensor *t)
+{
+	d->k->dequantize(d, t[0], t[1], t[2], (struct tensor){ 0 }, (struct tensor){ 0 });
+}
+
+static void
+undo_beside(struct dev *d, struct tensor *t)
+{
+	d->k->dequantize(d, t[0], t[1], t[2], t[3], t[4]);
+}
+
+static void
+f8_rows(struct dev *d, struct tensor *t)
+{
+	d->k->f8_rows(d, t[0], t[1], t[2], (struct tensor){ 0 });
+}
+
+static void
+f8_rows_weighed(struct dev *d, struct tensor *t)
+{
+	d->k->f8_rows(d, t[0], t[1], t[2], t[3]);
+}
+
+static void
+f8_product(struct dev *d, struct tensor *t)
+{
+	d->k->f8_product(d, t[0], t[1], t[2], t[3], t[4], (struct tensor){ 0 }, true);
+}
+
+static void
+f8_product_bias(struct dev *d, struct tensor *t)
+{
+	d->k->f8_product(d, t[0], t[1], t[2], t[3], t[4], t[5], false);
+}
+
+static void
+f8_turn(struct dev *d, struct tensor *t)
+{
+	d->k->f8_turn(d, t[0], t[1]);
+}
+
+#define T(type, ...) { type, __VA_ARGS__, TWIN_NORMAL }
+#define ZERO(type, ...) { type, __VA_ARGS__, TWIN_ZERO }
+/* What is stored in 8 bits is compared to the bit. */
+static const struct twin_case cases[] = {
+	{ "quantize", make, 1e-6, 0, { T(I8, 2, { 37, 203 }), T(F32, 1, { 37 }), T(F32, 2, { 37, 203 }) }, NULL },
+	{ "quantize", make, 1e-6, 0, { T(I8, 2, { 37, 520 }), T(BF16, 1, { 37 }), T(BF16, 2, { 37, 520 }) }, NULL },
+	{ "quantize", make, 1e-6, 0, { T(I8, 2, { 1, 1 }), T(F32, 1, { 1 }), T(F32, 2, { 1, 1 }) }, NULL },
+	{ "quantize", make, 1e-6, 0, { T(I8, 2, { 3, 16 }), T(BF16, 1, { 3 }), ZERO(BF16, 2, { 3, 16 }) }, NULL },
+	{ "quantize", make, 1e-6, 0, { T(F8, 2, { 37, 203 }), T(F32, 1, { 37 }), T(F32, 2, { 37, 203 }) }, NULL },
+	{ "quantize", make, 1e-6, 0, { T(F8, 2, { 37, 520 }), T(F32, 1, { 37 }), T(BF16, 2, { 37, 520 }) }, NULL },
+	{ "quantize", make, 1e-6, 0, { T(F8, 2, { 3, 16 }), T(F32, 1, { 3 }), ZERO(F32, 2, { 3, 16 }) }, NULL },
+	{ "dequantize", undo, 1e-7, 0, { T(F32, 2, { 37, 203 }), T(I8, 2, { 37, 203 }), T(F32, 1, { 37 }) }, "s.." },
+	{ "dequantize", undo, 1e-7, 0, { T(BF16, 2, { 131, 272 }), T(I8, 2, { 131, 272 }), T(BF16, 1, { 131 }) }, "s.." },
+	{ "dequantize", undo, 1e-7, 0, { T(F32, 2, { 131, 272 }), T(I8, 2, { 131, 272 }), T(F32, 1, { 131 }) }, "s.." },
+	{ "dequantize", undo, 1e-7, 0, { T(BF16, 2, { 131, 272 }), T(F8, 2, { 131, 272 }), T(F32, 1, { 131 }) }, "s.." },
+	{ "dequantize", undo, 1e-7, 0, { T(F32, 2, { 5, 3 }), T(F8, 2, { 5, 3 }), T(F32, 1, { 5 }) }, NULL },
+	{ "dequantize", undo_beside, 1e-7, 0,
+	  { T(BF16, 2, { 72, 88 }), T(I8, 2, { 40, 64 }), T(BF16, 1, { 40 }), T(BF16, 2, { 40, 24 }), T(BF16, 2, { 32, 64 }) }, NULL },
+	{ "dequantize", undo_beside, 1e-7, 0,
+	  { T(BF16, 2, { 7, 9 }), T(F8, 2, { 5, 6 }), T(F32, 1, { 5 }), T(BF16, 2, { 5, 3 }), T(BF16, 2, { 2, 6 }) }, NULL },
+	{ "f8_rows", f8_rows, 1e-6, 0, { T(F8, 2, { 37, 203 }), T(F32, 1, { 37 }), T(F32, 2, { 37, 203 }) }, "..h ..s" },
+	{ "f8_rows", f8_rows, 1e-6, 0, { T(F8, 2, { 37, 2560 }), T(F32, 1, { 37 }), T(F32, 2, { 37, 2560 }) }, "..h ..H" },
+	{ "f8_rows", f8_rows, 1e-6, 0, { T(F8, 2, { 9, 12800 }), T(F32, 1, { 9 }), T(F32, 2, { 9, 12800 }) }, "!..h ..H" },
+	{ "f8_rows", f8_rows_weighed, 1e-6, 0,
+	  { T(F8, 2, { 5, 5120 }), T(F32, 1, { 5 }), T(F32, 2, { 5, 5120 }), T(F32, 1, { 5120 }) }, "!..h. ..H." },
+	{ "f8_rows", f8_rows_weighed, 1e-6, 0,
+	  { T(F8, 2, { 5, 520 }), T(F32, 1, { 5 }), T(F32, 2, { 5, 520 }), T(F32, 1, { 520 }) }, "..h. ..H." },
+	{ "f8_rows", f8_rows, 1e-6, 0, { T(F8, 2, { 2, 16 }), T(F32, 1, { 2 }), ZERO(F32, 2, { 2, 16 }) }, NULL },
+	{ "f8_product", f8_product, 1e-3, 0,
+	  { T(F32, 2, { 131, 272 }), T(F8, 2, { 131, 208 }), T(F32, 1, { 131 }), T(F8, 2, { 272, 208 }), T(F32, 1, { 272 }) }, "h.... H...." },
+	{ "f8_product", f8_product, 1e-3, 0,
+	  { T(F32, 2, { 5, 7 }), T(F8, 2, { 5, 33 }), T(F32, 1, { 5 }), T(F8, 2, { 7, 33 }), T(F32, 1, { 7 }) }, "h...." },
+	{ "f8_product", f8_product_bias, 1e-3, 0,
+	  { T(F32, 2, { 65, 64 }), T(F8, 2, { 65, 2560 }), T(F32, 1, { 65 }), T(F8, 2, { 64, 2560 }), T(F32, 1, { 64 }),
+	    T(BF16, 1, { 64 }) }, "!h..... H....." },
+	{ "f8_turn", f8_turn, 1e-6, 0, { T(F8, 2, { 70, 33 }), T(F8, 2, { 33, 70 }) }, NULL },
+	{ "f8_turn", f8_turn, 1e-6, 0, { T(F8, 2, { 128, 64 }), T(F8, 2, { 64, 128 }) }, NULL },
+};
+const struct twin_cases twins_quant = { cases, sizeof cases / sizeof *cases };

@@ -1,0 +1,120 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Two nodes with two ranks each under a real SLURM: songs are prepared together, training is told to stop, loses a rank, is queued
+# again and ends with the very adapter of a run that nothing stopped; one node goes on with what two began.
+top=$(cd "${top_srcdir:-.}" && pwd)
+bin=$(cd "${top_builddir:-.}" && pwd)/src/tools
+PATH=$PATH:/usr/sbin:/sbin
+
+if "$bin/ace-train" --version | grep -q "no MPI"; then
+	echo "1..0 # SKIP built without MPI"
+	exit 0
+fi
+tmp=$(mktemp -d "${TMPDIR:-/tmp}/ace-slurm-XXXXXX") || exit 99
+trap 'sh "$top/tests/slurm/cluster" down "$tmp/slurm"; rm -rf "$tmp"' EXIT
+sh "$top/tests/slurm/cluster" up "$tmp/slurm" 2 > "$tmp/up" 2>&1
+case $? in
+0) ;;
+77)
+	echo "1..0 # SKIP slurmctld, slurmd or munged is not installed"
+	exit 0 ;;
+*)
+	sed 's/^/# /' "$tmp/up"
+	echo "Bail out! no SLURM of our own"
+	exit 1 ;;
+esac
+. "$tmp/slurm/env"
+if ! srun --mpi=pmix -N2 true 2> /dev/null; then
+	echo "1..0 # SKIP this SLURM has no PMIx"
+	exit 0
+fi
+ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0 # Open MPI does not free all
+MPI=pmix ACE_BIN=$bin OMP_NUM_THREADS=1
+export MPI ACE_BIN OMP_NUM_THREADS ASAN_OPTIONS
+unset PARTITION NODES TASKS LAUNCHER MPIRUN SHARDS TIME CPUS MEM SBATCH_EXTRA MAX_RESTARTS MAX_FAILURES ENV CONFIG_PATH OUTPUT_DIR MODEL_NAME
+mkdir "$tmp/work"
+cd "$tmp/work" || exit 99
+echo 1..6
+n=0
+result() { # STATUS SENTENCE
+	n=$((n + 1))
+	if [ "$1" -eq 0 ]; then
+		echo "ok $n - $2"
+	else
+		echo "not ok $n - $2"
+		tail -n 25 "$tmp"/work/*.out "$tmp"/work/*.log 2> /dev/null | sed 's/^/# /'
+	fi
+}
+until_true() { # SECONDS COMMAND...
+	i=$(($1 * 5))
+	shift
+	until "$@" > /dev/null 2>&1; do
+		i=$((i - 1))
+		[ $i -gt 0 ] || return 1
+		sleep 0.2
+	done
+}
+is_over() { [ -z "$(squeue -h -j "$1" 2> /dev/null)" ]; }
+has_lines() { [ "$(cat "$1" 2> /dev/null | wc -l)" -ge "$2" ]; }
+has_said() { grep -q -- "$2" "$1"; }
+state() { scontrol show job -o "$1" | grep -q -- "$2"; }
+submit() { # TEMPLATE WORDS...: the number of a job of two nodes with two ranks each
+	template=$1
+	shift
+	sbatch --parsable --nodes=2 --ntasks-per-node=2 --overcommit "$top/slurm/$template" "$@"
+}
+
+"$bin/ace-demo-songs" songs > songs.log 2>&1 && "$bin/ace-init-model" tiny model > model.log 2>&1 || exit 99
+stores='cache_dir_vae=cache/vae/{model_family}/{id} cache_dir_text=cache/text'
+common="model=model dataset=songs $stores max_train_steps=100 learning_rate=1e-3 lora_rank=4 mixed_precision=no optimizer=torch-adamw
+	checkpoint_step_interval=20 sharding=hybrid rank_patience=60"
+
+# shellcheck disable=SC2086
+job=$(submit preprocess.sbatch model=model dataset=songs $stores) && until_true 120 is_over "$job"
+state "$job" JobState=COMPLETED && grep -q "4 task" ./ace-preprocess*.out && grep -q "^done: 6 new" ./ace-preprocess*.out &&
+	[ "$(find cache/vae -name 'latents-0*.h5' | wc -l)" -eq 4 ] && [ "$(grep -c '^done:' ./ace-preprocess*.out)" -eq 1 ]
+result $? "two nodes with two ranks each prepare songs together"
+
+"$bin/ace-inspect" --slurm-template train nodes=2 tasks_per_node=2 partition=short > filled.sbatch
+# shellcheck disable=SC2086
+whole=$(sbatch --parsable --overcommit filled.sbatch $common output_dir=whole) && until_true 120 is_over "$whole"
+state "$whole" JobState=COMPLETED && grep -q '"ranks":[[:space:]]*4' whole/run.json && grep -q '"nodes":[[:space:]]*2' whole/run.json &&
+	[ "$(grep -c '^done  ' "ace-train-$whole.out")" -eq 1 ]
+result $? "they train, sharing a model on each node"
+
+# shellcheck disable=SC2086
+job=$(submit train.sbatch $common output_dir=stopped) && until_true 120 has_lines stopped/logs/metrics.jsonl 3
+scancel --signal=USR1 --batch "$job"
+until_true 60 has_said "ace-train-$job.out" "queued again"
+until_true 180 is_over "$job"
+state "$job" "JobState=COMPLETED.*" && has_said "ace-train-$job.out" "ace-train ended with 75" &&
+	cmp whole/pytorch_lora_weights.safetensors stopped/pytorch_lora_weights.safetensors
+result $? "told to stop, all save, are queued again and end with the same adapter"
+
+# shellcheck disable=SC2086
+job=$(submit train.sbatch $common output_dir=killed checkpoint_step_interval=5) && until_true 120 has_lines killed/logs/metrics.jsonl 5
+victim=$(pgrep -f "ace-train .*output_dir=kille[d]" | while read -r p; do
+	{ tr '\0' '\n' < "/proc/$p/environ"; } 2> /dev/null | grep -qx SLURM_PROCID=3 && [ "$(cat "/proc/$p/comm")" = ace-train ] && echo "$p"
+done | head -n 1)
+[ -z "$victim" ] || kill -KILL "$victim"
+until_true 60 has_said "ace-train-$job.out" "queued again"
+until_true 180 is_over "$job"
+state "$job" "JobState=COMPLETED.*" && has_said "ace-train-$job.out" "ended with 76" &&
+	cmp whole/pytorch_lora_weights.safetensors killed/pytorch_lora_weights.safetensors
+result $? "a killed rank ends all with 76; queued again, they end with the same adapter"
+
+# shellcheck disable=SC2086
+job=$(submit train.sbatch $common output_dir=fewer max_train_steps=10) && until_true 120 is_over "$job"
+# shellcheck disable=SC2086
+job=$(sbatch --parsable --nodes=1 --ntasks-per-node=2 --overcommit "$top/slurm/train.sbatch" $common output_dir=fewer) &&
+	until_true 120 is_over "$job"
+state "$job" JobState=COMPLETED && has_lines fewer/logs/metrics.jsonl 100 && grep -q "10 updates are done" "ace-train-$job.out" &&
+	grep -q '"ranks":[[:space:]]*2' fewer/run.json
+result $? "one node with two ranks goes on with what two nodes began"
+
+export LAUNCHER=mpirun MPIRUN="--allow-run-as-root --oversubscribe --bind-to none --mca btl self,tcp --mca btl_tcp_if_include lo"
+# shellcheck disable=SC2086
+job=$(sbatch --parsable --nodes=1 --ntasks-per-node=2 --overcommit "$top/slurm/train.sbatch" $common output_dir=other max_train_steps=3) &&
+	until_true 120 is_over "$job"
+state "$job" JobState=COMPLETED && has_lines other/logs/metrics.jsonl 3 && grep -q '"ranks":[[:space:]]*2' other/run.json
+result $? "mpirun starts ranks inside a job as well"

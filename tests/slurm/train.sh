@@ -1,0 +1,76 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# The programs themselves under a real SLURM: songs are prepared by an array, training is told to stop, is queued again and ends
+# with the very adapter of a run that nothing stopped.
+top=$(cd "${top_srcdir:-.}" && pwd)
+bin=$(cd "${top_builddir:-.}" && pwd)/src/tools
+PATH=$PATH:/usr/sbin:/sbin
+
+tmp=$(mktemp -d "${TMPDIR:-/tmp}/ace-slurm-XXXXXX") || exit 99
+trap 'sh "$top/tests/slurm/cluster" down "$tmp/slurm"; rm -rf "$tmp"' EXIT
+sh "$top/tests/slurm/cluster" up "$tmp/slurm" 1 > "$tmp/up" 2>&1
+case $? in
+0) ;;
+77)
+	echo "1..0 # SKIP slurmctld, slurmd or munged is not installed"
+	exit 0 ;;
+*)
+	sed 's/^/# /' "$tmp/up"
+	echo "Bail out! no SLURM of our own"
+	exit 1 ;;
+esac
+echo 1..4
+n=0
+result() { # STATUS SENTENCE
+	n=$((n + 1))
+	if [ "$1" -eq 0 ]; then
+		echo "ok $n - $2"
+	else
+		echo "not ok $n - $2"
+		tail -n 20 "$tmp"/work/*.out "$tmp"/work/*.log 2> /dev/null | sed 's/^/# /'
+	fi
+}
+until_true() { # SECONDS COMMAND...
+	i=$(($1 * 5))
+	shift
+	until "$@" > /dev/null 2>&1; do
+		i=$((i - 1))
+		[ $i -gt 0 ] || return 1
+		sleep 0.2
+	done
+}
+is_over() { [ -z "$(squeue -h -j "$1" 2> /dev/null)" ]; }
+has_lines() { [ "$(cat "$1" 2> /dev/null | wc -l)" -ge "$2" ]; }
+
+. "$tmp/slurm/env"
+MPI=pmix
+srun --mpi=pmix true 2> /dev/null || MPI=none # a SLURM without its PMIx library
+ACE_BIN=$bin
+OMP_NUM_THREADS=1
+export MPI ACE_BIN OMP_NUM_THREADS
+unset PARTITION NODES TASKS LAUNCHER MPIRUN TIME CPUS MEM SBATCH_EXTRA MAX_RESTARTS MAX_FAILURES ENV CONFIG_PATH OUTPUT_DIR MODEL_NAME
+mkdir "$tmp/work"
+cd "$tmp/work" || exit 99
+
+"$bin/ace-demo-songs" songs > songs.log 2>&1 && "$bin/ace-init-model" tiny model > model.log 2>&1
+result $? "there are songs and a model"
+
+stores='cache_dir_vae=cache/vae/{model_family}/{id} cache_dir_text=cache/text'
+common="max_train_steps=30 learning_rate=1e-3 lora_rank=4 mixed_precision=no optimizer=torch-adamw checkpoint_step_interval=10"
+# shellcheck disable=SC2086
+SHARDS=2 sh "$top/slurm/pipeline.sh" model=model dataset=songs $stores -- output_dir=out $common > jobs.txt 2> pipeline.log
+job=$(sed -n 's/^train *//p' jobs.txt)
+until_true 120 has_lines out/logs/metrics.jsonl 5
+result $? "after two shards and their index, training begins"
+
+scancel --signal=USR1 --batch "$job"
+until_true 60 grep -q "queued again" "ace-train-$job.out"
+until_true 180 is_over "$job"
+scontrol show job -o "$job" | grep -q "JobState=COMPLETED.*Restarts=1 " && grep -q "ace-train ended with 75" "ace-train-$job.out" &&
+	[ -f out/pytorch_lora_weights.safetensors ]
+result $? "told to stop, it saves, is queued again and ends"
+
+# shellcheck disable=SC2086
+"$bin/ace-train" model=model dataset=songs $stores output_dir=whole $common > whole.log 2>&1 &&
+	cmp whole/pytorch_lora_weights.safetensors out/pytorch_lora_weights.safetensors
+result $? "the adapter is that of a run that nothing stopped"

@@ -1,0 +1,61 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Ranks that save together, one of them killed at each stage of it: there is always a checkpoint that is whole, and the next save
+# leaves nothing of the unfinished one. What a disk or a bit does to the newest one leaves the one before.
+here=${top_builddir:-.}/tests/train
+if [ -z "$MPIEXEC" ] || ! command -v "$MPIEXEC" > /dev/null || ! [ -x "$here/ranks_save" ] ||
+	"${top_builddir:-.}/src/tools/ace-train" --version | grep -q "no MPI"; then
+	echo "1..0 # SKIP no mpiexec, or built without MPI"
+	exit 0
+fi
+options=
+case $($MPIEXEC --version 2> /dev/null) in
+*"Open MPI"* | *OpenRTE*) options="--allow-run-as-root --oversubscribe --bind-to none" ;;
+esac
+ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0 # Open MPI does not free all
+export ASAN_OPTIONS
+tmp=$(mktemp -d "${TMPDIR:-/tmp}/ace-ranks-save-XXXXXX") || exit 99
+trap 'rm -rf "$tmp"' EXIT
+echo 1..9
+n=0
+result() { # STATUS SENTENCE
+	n=$((n + 1))
+	[ "$1" -eq 0 ] && echo "ok $n - $2" && return
+	echo "not ok $n - $2"
+	sed 's/^/# /' "$tmp/err"
+	ls "$tmp/run" | sed 's/^/# /'
+}
+save() { # STEP [STAGE RANK]
+	# shellcheck disable=SC2086
+	$MPIEXEC $options -n 3 "$here/ranks_save" "$tmp/run" "$@" > "$tmp/out" 2> "$tmp/err" < /dev/null
+}
+latest() { "$here/ranks_save" "$tmp/run" 2> "$tmp/err"; }
+left() { ls -d "$tmp/run"/*-tmp > /dev/null 2>&1; }
+
+save 1 && [ "$(latest)" = 1 ] && ! left
+result $? "three ranks save a step"
+step=1 have=1
+while read -r stage rank there; do
+	step=$((step + 1))
+	save $step "$(echo "$stage" | tr _ ' ')" "$rank"
+	killed=$?
+	[ "$there" = last ] || have=$step
+	[ $killed -ne 0 ] && [ "$(latest)" = $have ]
+	result $? "rank $rank killed when its save was at '$stage': the $there one is there, whole"
+done << STAGES
+begun 1 last
+half_written 2 last
+written 0 last
+agreed 0 last
+guarded 0 last
+in_place 0 new
+STAGES
+step=$((step + 1))
+save $step && [ "$(latest)" = $step ] && ! left
+result $? "the next save leaves nothing of the unfinished ones"
+printf x | dd of="$tmp/run/checkpoint-$step/optimizer.safetensors" bs=1 seek=9000 conv=notrunc 2> /dev/null
+"$here/ranks_save" "$tmp/run" > "$tmp/out" 2> "$tmp/err"
+bad=$?
+printf '' > "$tmp/run/checkpoint-$step/optimizer.safetensors"
+[ $bad -ne 0 ] && grep -q "its bytes are not those that were written" "$tmp/err" && [ "$(latest)" = $have ]
+result $? "a flipped bit is found by the digests of the ranks, and a file that is cut leaves the checkpoint before"
