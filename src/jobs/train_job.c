@@ -272,6 +272,7 @@ fill_optimizer(struct step_options *o, const struct settings *s)
 	ACE_TRY(schedule_named(&o->schedule, settings_str(s, "lr_scheduler")));
 	ACE_TRY(fill_lyrics(o, s, w));
 	o->clip = (struct clip_options){ is(s, "grad_clip_method", "value") ? CLIP_VALUE : CLIP_NORM, settings_f64(s, "max_grad_norm") };
+	o->nonfinite = settings_i64(s, "nonfinite_limit");
 	return ACE_OK;
 }
 

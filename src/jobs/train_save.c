@@ -194,10 +194,10 @@ train_note(struct train *t, const struct loop_report *r, const double *eval, con
 		put(m, &n, "eval_loss", *eval);
 	put(m, &n, "epoch", r->epoch);
 	put(m, &n, value ? "grad_absmax" : "grad_norm", value ? r->step.grad_absmax : r->step.grad_norm);
-	if (r->step.loss_scale > 0) {
+	if (r->step.loss_scale > 0)
 		put(m, &n, "loss_scale", r->step.loss_scale);
+	if (r->step.loss_scale > 0 || t->j.step.nonfinite > 0)
 		put(m, &n, "skipped_updates", (double)t->step.scaler.skipped);
-	}
 	put(m, &n, "samples", (double)r->step.samples);
 	put(m, &n, "audio_s", r->step.audio);
 	put(m, &n, "step_s", r->seconds);

@@ -147,11 +147,13 @@ train_say_saved(const struct checkpoint_report *r)
 static void
 remember(struct train *t, const struct loop_report *r)
 {
-	if (t->weight == 0)
-		t->first_loss = r->step.loss;
-	t->last_loss = r->step.loss;
-	t->weight = t->weight * 0.99 + 1;
-	t->average += (r->step.loss - t->average) / t->weight;
+	if (isfinite(r->step.loss)) {
+		if (t->weight == 0)
+			t->first_loss = r->step.loss;
+		t->last_loss = r->step.loss;
+		t->weight = t->weight * 0.99 + 1;
+		t->average += (r->step.loss - t->average) / t->weight;
+	}
 	t->pace = t->pace > 0 ? t->pace + 0.1 * (r->seconds - t->pace) : r->seconds;
 	t->step_seconds += r->seconds;
 	t->wait_seconds += r->waited;
@@ -166,7 +168,10 @@ train_say_step(struct train *t, const struct loop_report *r)
 	char left[32];
 
 	remember(t, r);
-	if (r->step.skipped)
+	if (r->step.why)
+		msg_warn("%s; the update is skipped, the weights stay (%lld in a row, nonfinite_limit=%lld)", r->step.why,
+		         (long long)t->step.spoilt, (long long)t->j.step.nonfinite);
+	else if (r->step.skipped)
 		msg_info("step %lld: the gradients are not finite at loss scale %g; the weights stay, the scale is now %g",
 		         (long long)done, r->step.loss_scale, t->step.scaler.scale);
 	if (t->step_seconds > 0)
@@ -194,8 +199,13 @@ train_say_end(const struct train *t, const char *path)
 	if (t->weight > 0)
 		msg_info("done       %lld steps, %lld in this run in %s; loss %.4g -> %.4g (avg %.4g)", (long long)t->step.updates,
 		         (long long)(t->step.updates - t->start), took, t->first_loss, t->last_loss, t->average);
-	else
+	else if (t->step.updates == t->start)
 		msg_info("done       all %lld steps were done before; nothing to train", (long long)t->step.updates);
+	else
+		msg_info("done       %lld steps, %lld in this run in %s; no loss of these was finite", (long long)t->step.updates,
+		         (long long)(t->step.updates - t->start), took);
+	if (t->step.scaler.skipped > 0)
+		msg_info("skipped    %lld updates, whose losses or gradients were not finite", (long long)t->step.scaler.skipped);
 	if (t->j.full)
 		msg_info("model      %s  (%s)", path, train_bytes(bytes, size));
 	else

@@ -40,6 +40,8 @@ add_state(struct checkpoint_save *s, const struct step *step)
 		whole = whole && cJSON_AddNumberToObject(root, "loss_scale", step->scaler.scale) &&
 			cJSON_AddNumberToObject(root, "good_updates", (double)step->scaler.good) &&
 			cJSON_AddNumberToObject(root, "skipped_updates", (double)step->scaler.skipped);
+	if (step->spoilt > 0)
+		whole = whole && cJSON_AddNumberToObject(root, "nonfinite_updates", (double)step->spoilt);
 	if (step->o.groups.lyrics)
 		whole = whole && cJSON_AddItemToArray(rates, cJSON_CreateNumber(step_lyrics_rate(step))) &&
 			cJSON_AddStringToObject(root, "lyrics_optimizer", optim_rule_name(step->o.groups.optim.rule));
@@ -467,10 +469,15 @@ restore_scale(const struct checkpoint *c, struct step *step)
 	snprintf(name, sizeof name, "%s/%s", c->path, CHECKPOINT_STATE);
 	scale = cJSON_GetObjectItemCaseSensitive(root, "loss_scale");
 	st = json_i64(root, name, "skipped_updates", 0, &s.skipped);
+	if (st == ACE_OK)
+		st = json_i64(root, name, "nonfinite_updates", 0, &step->spoilt);
 	if (st == ACE_OK && s.scale > 0 && cJSON_IsNumber(scale) && scale->valuedouble > 0) {
 		s.scale = scale->valuedouble;
 		st = json_i64(root, name, "good_updates", 0, &s.good);
 	}
+	if (st == ACE_OK && (step->spoilt < 0 || step->spoilt > s.skipped))
+		st = ace_fail(ACE_EDATA, "%s: %lld nonfinite_updates in a row of %lld that were skipped", name, (long long)step->spoilt,
+		              (long long)s.skipped);
 	if (st == ACE_OK && (s.good < 0 || s.skipped < 0 || s.skipped > c->global_step))
 		st = ace_fail(ACE_EDATA, "%s: %lld good and %lld skipped updates of %lld", name, (long long)s.good, (long long)s.skipped,
 		              (long long)c->global_step);

@@ -42,6 +42,7 @@ struct step_options {
 	struct ema_options ema;		/* interval 0: no average is kept */
 	struct rollout_options rollout;	/* longest 0: off; else with FLOW_X0 only */
 	struct scaler scaler;		/* fp16: how it begins; scale 0: losses are not scaled */
+	int64_t nonfinite;		/* updates in a row that losses or gradients that are not finite may cost; 0: the first is a failure */
 	bool one_by_one;		/* cuda: nothing is recorded */
 	struct exchange *exchange;	/* the ranks that train together; NULL: this one alone. Borrowed */
 };
@@ -85,7 +86,8 @@ struct step_report {			/* of all ranks */
 	double ema_decay;		/* of the average; -1: it was not its turn, or there is none */
 	double rate, lyrics_rate;	/* learning rates of this update: the main one; the lyrics embedder's, where it is a group */
 	double loss_scale;		/* that its gradients were made with; 0: none */
-	bool skipped;			/* a gradient was not finite: no value was changed */
+	bool skipped;			/* a gradient or loss was not finite: no value was changed */
+	const char *why;		/* of a skipped one that no loss scale mends: what was found; the step's. NULL: none */
 	int64_t samples;
 	double audio;			/* seconds */
 };
@@ -116,6 +118,8 @@ struct step {
 	size_t memory_bytes;
 	float *host;			/* room for them here, pinned */
 	int64_t updates;		/* done: the global step. May be set before the first */
+	int64_t spoilt;			/* the last so many of them were skipped, within options.nonfinite; a checkpoint has it */
+	char why[1024];			/* the last of those */
 	struct step_round now;		/* of the update under way */
 	struct step_round asked;	/* of the last update that was asked for */
 	bool later;			/* the device tells of updates later: step_ask */
@@ -146,8 +150,10 @@ enum status step_measure(struct step *s, struct step_shape shape, struct step_ne
  * without clips (B = 0) is a turn of this rank without one: it only counts. */
 enum status step_run(struct step *s, const struct batch *b, const struct step_given *given) ACE_NODISCARD;
 
-/* The update after the micro steps. A loss or gradient that is not finite: ACE_EDATA naming the clips of the batch, and
- * nothing is changed. With a loss scale a gradient that is not finite halves it, the values stay, and the update counts.
+/* The update after the micro steps. A loss or gradient that is not finite, on any rank: ACE_EDATA naming the clips of the batch, and
+ * nothing is changed; or, up to options.nonfinite times in a row, the update is skipped by all ranks: values, states, averages and
+ * schedule are those of a run without these batches, and the update counts. With a loss scale a gradient that is not finite halves
+ * it, and the update is skipped in the same way.
  * Collective over the ranks of the exchange. */
 enum status step_update(struct step *s, struct step_report *r) ACE_NODISCARD;
 

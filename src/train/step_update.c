@@ -79,11 +79,31 @@ turn(struct step *s, const struct step_round *k, struct step_report *r)
 		s->scaler = (struct scaler){ (double)number[SCALING_SCALE], (int64_t)number[SCALING_GOOD], s->scaler.interval,
 			(int64_t)number[SCALING_SKIPPED] };
 	} else {
-		scaler_update(&s->scaler, isfinite(r->grad_norm));
+		scaler_update(&s->scaler, isfinite(r->grad_norm) && isfinite(r->loss));
 	}
 	r->skipped = s->scaler.skipped > skipped;
 	if (s->scaler.scale < SCALER_LEAST)
 		return refuse(s, k, -1, "the norm of the gradients at the smallest loss scale", r->grad_norm);
+	return ACE_OK;
+}
+
+/* What all ranks found not to be finite: an update to skip, or, once there were enough in a row, a failure. */
+static enum status
+spoil(struct step *s, const struct step_round *k, struct step_report *r, enum status st)
+{
+	if (st != ACE_EDATA || s->o.nonfinite == 0)
+		return st;
+	snprintf(s->why, sizeof s->why, "%s", ace_message());
+	if (s->spoilt == s->o.nonfinite)
+		return ace_fail(st, "%s; %lld update%s in a row skipped before it, as many as nonfinite_limit allows", s->why,
+		                (long long)s->spoilt, s->spoilt == 1 ? "" : "s");
+	s->spoilt++;
+	if (s->scaler.scale > 0)
+		ACE_TRY(exchange_agree(s->o.exchange, turn(s, k, r)));
+	else
+		s->scaler.skipped++;
+	r->skipped = true;
+	r->why = s->why;
 	return ACE_OK;
 }
 
@@ -114,12 +134,13 @@ look(struct step *s, const struct step_round *k, struct step_report *r, double *
 	r->grad_norm = sqrt((double)measured[CLIP_SQUARES]) / *scale;
 	r->grad_absmax = (double)measured[CLIP_ABSMAX] / *scale;
 	if (isfinite(r->loss) && s->scaler.scale > 0)
-		st = turn(s, k, r);
-	else if (isfinite(r->loss) && isfinite(r->grad_norm))
-		return ACE_OK;
-	else if (isfinite(r->loss))
+		ACE_TRY(exchange_agree(s->o.exchange, turn(s, k, r)));
+	else if (isfinite(r->loss) && !isfinite(r->grad_norm))
 		st = refuse(s, k, -1, "the norm of the gradients", r->grad_norm);
-	return exchange_agree(s->o.exchange, st);
+	if (st != ACE_OK || !isfinite(r->loss))
+		return spoil(s, k, r, exchange_agree(s->o.exchange, st));
+	s->spoilt = r->skipped ? s->spoilt : 0;
+	return ACE_OK;
 }
 
 double
@@ -158,6 +179,14 @@ move(struct step *s, double scale)
 	return s->dev->status;
 }
 
+static void
+forget_gradients(struct step *s)
+{
+	rows_fill(s->dev, s->grads, 0.f);
+	if (s->m->params.half.rank)
+		rows_fill(s->dev, s->m->params.half, 0.f);
+}
+
 static enum status
 update_now(struct step *s)
 {
@@ -172,7 +201,7 @@ update_now(struct step *s)
 	s->report.ema_decay = -1;
 	if (!s->report.skipped)
 		ACE_TRY(move(s, scale));
-	rows_fill(s->dev, s->grads, 0.f);
+	forget_gradients(s);
 	return s->dev->status;
 }
 
@@ -192,6 +221,8 @@ ask_update(void *me)
 	           (float)((double)s->now.together * step_weight(s)));
 	if (s->scaling.rank)
 		d->k->loss_turn(d, s->scaling, s->grads, s->limits);
+	if (s->o.nonfinite > 0)
+		forget_gradients(s);	/* of an update that is skipped too: the next one is added up before the host knows */
 	d->m->download_later(d, s->host, s->memory, s->memory_bytes);
 }
 

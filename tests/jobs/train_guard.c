@@ -139,6 +139,29 @@ a_comment_is_filled_in_and_written(void **state)
 	st_close(&f);
 }
 
+/* With this decay the first update makes all that follows overflow. A run that goes on counts on. */
+static void
+losses_that_are_not_finite_are_skipped_up_to_a_limit(void **state)
+{
+	static const char end[] = "2 updates in a row skipped before it, as many as nonfinite_limit allows";
+	const char *out = runs_at("overflow");
+	double skipped[64];
+
+	(void)state;
+	runs_fails(ACE_EDATA, "step 2: the loss is ", runs_at("overflow-0"), PAIRS("optimizer_config", "weight_decay=1e30"));
+	assert_null(strstr(ace_message(), "nonfinite_limit"));
+	runs_fails(ACE_EDATA, end, out, PAIRS("optimizer_config", "weight_decay=1e30", "nonfinite_limit", "2"));
+	assert_non_null(strstr(ace_message(), "step 4: the loss is "));
+	assert_int_equal(runs_metric(out, "skipped_updates", skipped), 3);
+	assert_true(skipped[1] == 0 && skipped[2] == 1 && skipped[3] == 2);
+	assert_true(runs_there(out, "checkpoint-2/.guard"));
+	runs_fails(ACE_EDATA, end, out, PAIRS("optimizer_config", "weight_decay=1e30", "nonfinite_limit", "2"));
+	assert_non_null(strstr(ace_message(), "step 4: the loss is "));
+	runs_must(out, PAIRS("optimizer_config", "weight_decay=1e30", "nonfinite_limit", "5"));
+	assert_int_equal(runs_metric(out, "skipped_updates", skipped), 6);
+	assert_true(skipped[6] == 5);
+}
+
 int
 main(void)
 {
@@ -149,6 +172,7 @@ main(void)
 		cmocka_unit_test(a_low_disk_stops_the_run_or_is_told_to_a_script),
 		cmocka_unit_test(a_job_near_its_end_is_left_in_time),
 		cmocka_unit_test(a_comment_is_filled_in_and_written),
+		cmocka_unit_test(losses_that_are_not_finite_are_skipped_up_to_a_limit),
 	};
 
 	if (!golden_set("transformer-tiny")) {

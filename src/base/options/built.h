@@ -64,6 +64,7 @@ BUILT(adam_beta2, NULL)
 BUILT(adam_weight_decay, NULL)
 BUILT(adam_epsilon, NULL)
 BUILT(max_grad_norm, NULL)
+BUILT(nonfinite_limit, NULL)
 BUILT(grad_clip_method, NULL)
 BUILT(gradient_precision, NULL)
 /* precision */

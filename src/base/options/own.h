@@ -17,6 +17,10 @@
 	  .allowed = "auto nccl host",
 	  .help = "How ranks reach each other's devices: nccl, between GPUs; host, by MPI through memory of the host, which any "
 		"device takes; auto: nccl where all ranks have it and a GPU of their own." },
+	{ .name = "nonfinite_limit", .type = OPT_INT, .initial = "0", .range = "0..1000000", .programs = OPT_TRAINING, .category = "optimizer",
+	  .help = "Updates in a row that are skipped, by all ranks, because a loss or the gradients are not finite: weights and states stay, "
+		"the update counts, the schedule waits, and a warning names the clips. One more ends the run with 65; 0: the first "
+		"does. With fp16 only losses count: gradients that overflow lower the loss scale." },
 	{ .name = "device", .type = OPT_ENUM, .initial = "auto", .programs = OPT_CONFIGURED,
 	  .category = "program",
 	  .allowed = "auto cpu cuda ref",

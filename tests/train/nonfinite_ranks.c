@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A loss or gradient of one rank that is not finite: all stop with one message, or all skip that update, whatever the sharding */
+#include "../comm/ranks.h"
+
+#include "base/file.h"
+#include "jobs/init_model.h"
+#include "kernels/kernels.h"
+#include "support/stores.h"
+#include "train/step.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+static char *folder;			/* of model and stores; the same on all ranks */
+
+static int
+setup(void **state)
+{
+	const struct stores_options o = { .clips = 47, .captions = 2, .channels = 8, .rows = 16, .frames = 20, .vary = 4,
+		.text_width = 32, .text_rows = 5, .lyrics = 6, .lyric_vocab = 90, .dtype = F32, .seed = 5 };
+	char name[] = "/tmp/ace-nonfinite-ranks-XXXXXX";
+	size_t size = sizeof name - 1;
+
+	if (open_world(state) != 0)
+		return -1;
+	if (world->rank == 0) {
+		struct init_model_job job = { .preset = "tiny", .seed = 3, .dtype = F32, .threads = 1 };
+		assert_non_null(mkdtemp(name));
+		folder = strdup(name);
+		job.dir = file_path("%s/model", folder);
+		assert_ok(init_model_write(&job));
+		free((char *)job.dir);
+		free(stores_make(folder, &o));
+	}
+	assert_ok(comm_share(world, &folder, &size, 300, "the folder"));
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	if (world->rank == 0)
+		assert_ok(file_remove_tree(folder));
+	free(folder);
+	return close_world(state);
+}
+
+/* A model that several ranks train, one batch each an update. */
+struct team {
+	struct exchange x;
+	struct step step;
+	struct dev dev;
+	struct dit m;
+	struct dataset_list list;
+	struct data *data;
+	struct batch b;
+};
+
+static void
+team_open(struct team *t, enum sharding sharding, const char *rule, int64_t nonfinite, double loss_scale)
+{
+	const struct optim_wish wish = { .optimizer = rule, .beta1 = (double)NAN, .beta2 = (double)NAN, .adam_beta1 = (double)NAN,
+		.adam_beta2 = (double)NAN, .adam_epsilon = (double)NAN, .adam_weight_decay = (double)NAN };
+	static const char *const target[] = { "to_q", "linear_k" };
+	const struct lora_options lora = { .target = target, .n_targets = 2, .rank = 4, .alpha = 4, .seed = 1 };
+	const struct dataset_defaults defaults = { .batch_size = 2 };
+	struct step_options o = { .seed = 1, .flow = FLOW_OPTIONS_DEFAULT, .accumulation = 1, .exchange = &t->x,
+		.schedule = { .rate = 1e-3, .steps = 9 }, .ema = { .decay = 0.1, .interval = 1 }, .clip = { CLIP_NORM, 1 },
+		.nonfinite = nonfinite, .scaler = { .scale = loss_scale, .interval = 2000 } };
+	char unknown[32], *model = file_path("%s/model/ace_step_transformer", folder), *list = file_path("%s/multidatabackend.json", folder);
+	struct data_options d = { .list = &t->list, .seed = 1 };
+	struct batch most;
+
+	*t = (struct team){ .x = { .comm = world, .sharding = sharding } };
+	assert_ok(dev_open(&t->dev, DEV_CPU, 1));
+	kernels_attach(&t->dev);
+	assert_ok(dit_open(&t->m, model, &(struct dit_options){ .dtype = loss_scale > 0 ? F16 : F32 }, &t->dev));
+	assert_ok(dit_add_lora(&t->m, &lora));
+	assert_ok(dataset_list_read(&t->list, list, &defaults));
+	d.speaker = t->m.cfg.speaker_dim;
+	assert_ok(data_open(&t->data, &d));
+	data_largest(t->data, &most);
+	assert_ok(optim_settings_resolve(&o.optim, &wish, unknown, sizeof unknown));
+	assert_ok(schedule_named(&o.schedule, "linear"));
+	assert_ok(step_open(&t->step, &t->m, &o, (struct step_shape){ most.B, most.T, most.S, most.Y }));
+	free(model);
+	free(list);
+}
+
+static void
+team_close(struct team *t)
+{
+	step_close(&t->step);
+	batch_free(&t->b);
+	data_close(t->data);
+	dataset_list_free(&t->list);
+	dit_close(&t->m);
+	dev_close(&t->dev);
+}
+
+enum poison { NOTHING, LOSS, GRADIENT };
+
+/* The update of the n-th batch of every rank, the last of which has a number that is none. */
+static enum status
+update(struct team *t, int n, enum poison poison, struct step_report *r)
+{
+	bool mine = world->rank == world->size - 1;
+
+	assert_ok(data_batch(t->data, 0, n * world->size + world->rank, &t->b));
+	if (poison == LOSS && mine)
+		t->b.latents[3] = NAN;
+	if (poison == GRADIENT && mine)
+		((float *)t->step.grads.data)[0] = INFINITY;
+	assert_ok(step_run(&t->step, &t->b, NULL));
+	return step_update(&t->step, r);
+}
+
+/* All that this rank has of values, states, averages and the optimiser's course; owned by the caller. */
+static char *
+remains(struct team *t, size_t *size)
+{
+	const struct optim *o = &t->step.optim;
+	char *all = malloc(1 << 24);
+	struct exchange_item it;
+	size_t n = 0;
+
+	assert_non_null(all);
+	for (int i = 0; exchange_item(&t->x, &t->m, i, &it); i++) {
+		struct tensor x = it.p->value;
+		if (!it.p->train || !x.data)
+			continue;
+		memcpy(all + n, x.data, tensor_bytes(x));
+		n += tensor_bytes(x);
+	}
+	for (int i = 0; i < o->n; i++)
+		for (int k = 0; k < OPTIM_STATES && o->item[i].state[k].name; k++) {
+			struct tensor x = o->item[i].state[k].value;
+			memcpy(all + n, x.data, tensor_bytes(x));
+			n += tensor_bytes(x);
+		}
+	for (int i = 0; i < t->step.ema.n; i++) {
+		memcpy(all + n, t->step.ema.shadow[i].data, tensor_bytes(t->step.ema.shadow[i]));
+		n += tensor_bytes(t->step.ema.shadow[i]);
+	}
+	for (int i = 0; i < OPTIM_SCALARS && o->scalar[i].name; i++, n += sizeof(double))
+		memcpy(all + n, &o->scalar[i].value, sizeof(double));
+	*size = n;
+	return all;
+}
+
+/* What is left of three batches with a spoilt one between the first two, or (NOTHING) without it. */
+static char *
+course(enum sharding sharding, const char *rule, enum poison poison, size_t *size)
+{
+	char *left, speaker[32], want[40];
+	struct step_report r;
+	struct team t;
+	double rate;
+
+	team_open(&t, sharding, rule, 1, 0);
+	assert_ok(update(&t, 0, NOTHING, &r));
+	assert_true(r.samples == 2 * world->size && !r.skipped && !r.why);
+	rate = step_rate(&t.step);
+	if (poison != NOTHING) {
+		snprintf(speaker, sizeof speaker, "rank %d", poison == LOSS ? world->size - 1 : 0);
+		snprintf(want, sizeof want, "step 2: %s", poison == LOSS ? "the loss is nan" : "the norm of the gradients is");
+		assert_ok(update(&t, 1, poison, &r));
+		assert_true(r.skipped && r.ema_decay == -1 && r.samples == 2 * world->size);
+		assert_non_null(r.why);
+		assert_non_null(strstr(r.why, speaker));
+		assert_non_null(strstr(r.why, want));
+		assert_true(poison == LOSS ? isnan(r.loss) : isfinite(r.loss) && !isfinite(r.grad_norm));
+		assert_true(t.step.scaler.skipped == 1 && t.step.spoilt == 1 && t.step.updates == 2 && step_rate(&t.step) == rate);
+	}
+	assert_ok(update(&t, 2, NOTHING, &r));
+	assert_ok(update(&t, 3, NOTHING, &r));
+	assert_true(!r.skipped && !r.why && isfinite(r.loss) && t.step.spoilt == 0);
+	left = remains(&t, size);
+	team_close(&t);
+	return left;
+}
+
+static void
+a_spoilt_update_leaves_what_there_would_be_without_it(void **state)
+{
+	static const char *const rules[] = { "torch-adamw", "torch-adafactor", "prodigy", "adamw_schedulefree" };
+
+	(void)state;
+	for (enum sharding k = SHARDING_NONE; k <= SHARDING_HYBRID; k++)
+		for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
+			size_t size, other;
+			char *without = course(k, rules[i], NOTHING, &size), *with;
+			assert_true(size > 0);
+			for (enum poison p = LOSS; p <= GRADIENT; p++) {
+				with = course(k, rules[i], p, &other);
+				assert_int_equal(size, other);
+				assert_memory_equal(with, without, size);
+				free(with);
+			}
+			free(without);
+		}
+}
+
+static void
+more_of_them_in_a_row_than_allowed_stop_all(void **state)
+{
+	struct step_report r;
+	struct team t;
+
+	(void)state;
+	for (enum sharding k = SHARDING_NONE; k <= SHARDING_HYBRID; k++) {
+		team_open(&t, k, "torch-adamw", 2, 0);
+		assert_ok(update(&t, 0, LOSS, &r));
+		assert_ok(update(&t, 1, GRADIENT, &r));
+		assert_ok(update(&t, 2, NOTHING, &r));		/* from here on they are counted anew */
+		assert_ok(update(&t, 3, GRADIENT, &r));
+		assert_ok(update(&t, 4, LOSS, &r));
+		assert_int_equal(update(&t, 5, LOSS, &r), ACE_EDATA);
+		assert_non_null(strstr(ace_message(), "step 6: the loss is nan"));
+		assert_non_null(strstr(ace_message(), "2 updates in a row skipped before it, as many as nonfinite_limit allows"));
+		assert_true(comm_agreed(world) && t.step.scaler.skipped == 4);
+		team_close(&t);
+	}
+}
+
+/* With a loss scale a spoilt loss is skipped as gradients that overflow are. */
+static void
+a_spoilt_loss_lowers_the_loss_scale(void **state)
+{
+	struct step_report r;
+	struct team t;
+
+	(void)state;
+	team_open(&t, SHARDING_FULL, "torch-adamw", 1, 1024);
+	assert_ok(update(&t, 0, GRADIENT, &r));
+	assert_true(r.skipped && !r.why && t.step.spoilt == 0 && t.step.scaler.scale == 512);
+	assert_ok(update(&t, 1, LOSS, &r));
+	assert_true(r.skipped && r.why && t.step.spoilt == 1 && t.step.scaler.skipped == 2 && t.step.scaler.scale == 256);
+	assert_int_equal(update(&t, 2, LOSS, &r), ACE_EDATA);
+	team_close(&t);
+}
+
+static void
+a_loss_that_is_no_number_on_one_rank_stops_all(void **state)
+{
+	char victim[32];
+	struct step_report r;
+	struct team t;
+
+	(void)state;
+	team_open(&t, SHARDING_NONE, "torch-adamw", 0, 0);
+	assert_ok(update(&t, 0, NOTHING, &r));
+	assert_int_equal(update(&t, 1, LOSS, &r), ACE_EDATA);
+	snprintf(victim, sizeof victim, "rank %d", world->size - 1);
+	assert_non_null(strstr(ace_message(), victim));
+	assert_non_null(strstr(ace_message(), "the loss is nan"));
+	if (world->rank == world->size - 1)
+		assert_non_null(strstr(ace_message(), t.b.name[0]));
+	team_close(&t);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_loss_that_is_no_number_on_one_rank_stops_all),
+		cmocka_unit_test(a_spoilt_update_leaves_what_there_would_be_without_it),
+		cmocka_unit_test(more_of_them_in_a_row_than_allowed_stop_all),
+		cmocka_unit_test(a_spoilt_loss_lowers_the_loss_scale),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
