@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ranks_save DIR STEP [STAGE RANK]: all ranks save a step; one of them is killed when its writing has come to that stage.
+/* ranks_save DIR STEP [[full] STAGE RANK]: all ranks save a step; one of them is killed when its writing has come to that stage; full: from
+ * there on it can write no more. Ends as programs do, with one line of the first rank where all fail together.
  * ranks_save DIR: prints the step of the checkpoint that a run goes on from, once all of its bytes are those of that step. */
 #include "base/msg.h"
 #include "comm/comm.h"
@@ -9,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 enum { TENSORS = 5, NUMBERS = 3000 };
@@ -20,6 +22,13 @@ die(const char *at)
 {
 	if (strcmp(at, stage) == 0)
 		kill(getpid(), SIGKILL);
+}
+
+static void
+fill_disk(const char *at)
+{
+	if (strcmp(at, stage) == 0 && setrlimit(RLIMIT_FSIZE, &(struct rlimit){ 0, RLIM_INFINITY }) != 0)
+		abort();
 }
 
 static float
@@ -113,16 +122,17 @@ main(int argc, char **argv)
 		st = look(argv[1]);
 	} else {
 		st = comm_open(&c, 60.);
-		if (st == ACE_OK && argc == 5 && atoi(argv[4]) == c->rank) {
-			stage = argv[3];
-			checkpoint_stage = die;
+		if (st == ACE_OK && argc >= 5 && atoi(argv[argc - 1]) == c->rank) {
+			stage = argv[argc - 2];
+			checkpoint_stage = argc == 5 ? die : fill_disk;
+			signal(SIGXFSZ, SIG_IGN);
 		}
 		if (st == ACE_OK)
 			st = save(c, argv[1], atoi(argv[2]));
 	}
-	if (st != ACE_OK)
-		fprintf(stderr, "%s\n", ace_message());
+	if (st != ACE_OK && (!comm_agreed(c) || c->rank == 0))
+		fprintf(stderr, "ranks_save: %s\n", ace_message());
 	st = c ? comm_close(&c, st) : st;
 	comm_abandon(c, 1);
-	return st == ACE_OK ? 0 : 1;
+	return st == ACE_OK ? 0 : status_exit_code(st);
 }

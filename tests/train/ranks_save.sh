@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Ranks that save together, one of them killed at each stage of it: there is always a checkpoint that is whole, and the next save
-# leaves nothing of the unfinished one. What a disk or a bit does to the newest one leaves the one before.
+# leaves nothing of the unfinished one. One whose disk is full at such a stage: all end together, and nothing of it is left. What a disk or a bit does to the newest one leaves the one before.
 here=${top_builddir:-.}/tests/train
 if [ -z "$MPIEXEC" ] || ! command -v "$MPIEXEC" > /dev/null || ! [ -x "$here/ranks_save" ] ||
 	"${top_builddir:-.}/src/tools/ace-train" --version | grep -q "no MPI"; then
@@ -16,7 +16,7 @@ ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0 # Open MPI does not f
 export ASAN_OPTIONS
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/ace-ranks-save-XXXXXX") || exit 99
 trap 'rm -rf "$tmp"' EXIT
-echo 1..9
+echo 1..14
 n=0
 result() { # STATUS SENTENCE
 	n=$((n + 1))
@@ -50,6 +50,20 @@ agreed 0 last
 guarded 0 last
 in_place 0 new
 STAGES
+while read -r stage rank; do
+	step=$((step + 1))
+	save $step full "$(echo "$stage" | tr _ ' ')" "$rank"
+	code=$?
+	[ $code -eq 74 ] && [ "$(grep -c '^ranks_save: ' "$tmp/err")" -eq 1 ] && grep -q "^ranks_save: rank $rank (.*): .*: cannot write" "$tmp/err" &&
+		[ ! -e "$tmp/run/checkpoint-$step-tmp" ] && [ "$(latest)" = $have ]
+	result $? "the disk of rank $rank full when its save was at '$stage': all end with 74 and one line, the last one is there, whole"
+done << FULL
+begun 1
+begun 0
+half_written 2
+half_written 0
+agreed 0
+FULL
 step=$((step + 1))
 save $step && [ "$(latest)" = $step ] && ! left
 result $? "the next save leaves nothing of the unfinished ones"
