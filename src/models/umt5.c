@@ -104,6 +104,30 @@ get(struct umt5 *m, int block, const char *name, int64_t a, int64_t b, struct te
 	return placed_take(&m->placed, m->dev, text, x);
 }
 
+/* q, k and v of a block on a device with memory of its own, one below the other: one product makes all three. */
+static enum status
+get_joined(struct umt5 *m, int block, struct tensor *x)
+{
+	static const char *const names[3] = { "q", "k", "v" };
+	int64_t inner = m->config.inner, width = m->config.width;
+	size_t each = (size_t)(inner * width) * dtype_size(m->dtype);
+	char *all = malloc(3 * each), text[128];
+	struct tensor part;
+	enum status st = all ? ACE_OK : ace_fail(ACE_ENOMEM, "no memory for the weights of an attention");
+
+	for (int i = 0; i < 3 && st == ACE_OK; i++) {
+		snprintf(text, sizeof text, "encoder.block.%d.layer.0.SelfAttention.%s.weight", block, names[i]);
+		st = weights_get(&m->weights, text, m->dtype, 2, (const int64_t[TENSOR_RANK]){ inner, width }, &part);
+		if (st == ACE_OK)
+			memcpy(all + (size_t)i * each, part.data, each);
+	}
+	*x = tensor_of(all, m->dtype, 2, 3 * inner, width);
+	if (st == ACE_OK)
+		st = placed_copy(&m->placed, m->dev, "encoder.block.*.layer.0.SelfAttention", x);
+	free(all);
+	return st;
+}
+
 static enum status
 read_block(struct umt5 *m, int i)
 {
@@ -111,9 +135,13 @@ read_block(struct umt5 *m, int i)
 	struct umt5_block *b = &m->block[i];
 
 	ACE_TRY(get(m, i, "0.layer_norm", c->width, 0, &b->attn_norm));
-	ACE_TRY(get(m, i, "0.SelfAttention.q", c->inner, c->width, &b->q));
-	ACE_TRY(get(m, i, "0.SelfAttention.k", c->inner, c->width, &b->k));
-	ACE_TRY(get(m, i, "0.SelfAttention.v", c->inner, c->width, &b->v));
+	if (umt5_stores_half(m)) {
+		ACE_TRY(get_joined(m, i, &b->qkv));
+	} else {
+		ACE_TRY(get(m, i, "0.SelfAttention.q", c->inner, c->width, &b->q));
+		ACE_TRY(get(m, i, "0.SelfAttention.k", c->inner, c->width, &b->k));
+		ACE_TRY(get(m, i, "0.SelfAttention.v", c->inner, c->width, &b->v));
+	}
 	ACE_TRY(get(m, i, "0.SelfAttention.o", c->width, c->inner, &b->o));
 	ACE_TRY(get(m, i, "0.SelfAttention.relative_attention_bias", c->buckets, c->heads, &b->bias));
 	ACE_TRY(get(m, i, "1.layer_norm", c->width, 0, &b->ff_norm));

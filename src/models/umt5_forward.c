@@ -26,13 +26,20 @@ told(const struct pass *p, const char *name, struct tensor x)
 	p->m->tap(p->m->me, text, x);
 }
 
+/* What bf16 stores is rounded already. */
+static void
+round_stored(const struct pass *p, struct tensor x)
+{
+	if (p->half && x.dtype == F32)
+		text_round(p->c->dev, x);
+}
+
 /* y = x w^T */
 static void
 product(const struct pass *p, const char *name, struct tensor y, struct tensor x, struct tensor w)
 {
 	rows_gemm(p->c->dev, rows_of(y), rows_of(x), w, false, true, 1.f, 0.f);
-	if (p->half)
-		text_round(p->c->dev, y);
+	round_stored(p, y);
 	told(p, name, y);
 }
 
@@ -40,8 +47,7 @@ static void
 add(const struct pass *p, struct tensor x, struct tensor y)
 {
 	rows_axpy(p->c->dev, x, y, 1.f);
-	if (p->half)
-		text_round(p->c->dev, x);
+	round_stored(p, x);
 }
 
 /* x += attention of its norm; h [B, T, width] is scratch. */
@@ -53,16 +59,29 @@ attend(const struct pass *p, struct tensor x, struct tensor h, struct tensor mas
 	struct arena *act = p->c->act;
 	int64_t B = x.dim[0], T = x.dim[1];
 	size_t mark = arena_mark(act);
-	struct tensor q = arena_tensor(act, F32, 3, B, T, k->inner), key = arena_like(act, q), v = arena_like(act, q);
-	struct tensor o = arena_like(act, q), bias = arena_tensor(act, F32, 3, k->heads, T, T), a = { 0 };
+	struct tensor o = arena_tensor(act, x.dtype, 3, B, T, k->inner), bias = arena_tensor(act, F32, 3, k->heads, T, T), a = { 0 };
+	struct tensor q, key, v;
 
 	text_rms(p->c->dev, h, x, b->attn_norm, k->eps, p->half);
 	told(p, "attn_norm", h);
-	product(p, "q", q, h, b->q);
-	product(p, "k", key, h, b->k);
-	product(p, "v", v, h, b->v);
-	if (tau != 1.f && p->block >= UMT5_ERG_FROM && p->block < UMT5_ERG_TO)
+	if (b->qkv.rank) {
+		struct tensor all = arena_tensor(act, x.dtype, 3, B, T, 3 * k->inner);
+		product(p, "qkv", all, h, b->qkv);
+		q = tensor_columns(all, 0, k->inner);
+		key = tensor_columns(all, k->inner, k->inner);
+		v = tensor_columns(all, 2 * k->inner, k->inner);
+	} else {
+		q = arena_like(act, o);
+		key = arena_like(act, o);
+		v = arena_like(act, o);
+		product(p, "q", q, h, b->q);
+		product(p, "k", key, h, b->k);
+		product(p, "v", v, h, b->v);
+	}
+	if (tau != 1.f && p->block >= UMT5_ERG_FROM && p->block < UMT5_ERG_TO) {
 		rows_scale(p->c->dev, q, q, tau);
+		round_stored(p, q);
+	}
 	text_bias(p->c->dev, bias, b->bias, k->distance);
 	told(p, "position_bias", bias);
 	if (p->m->tap)
@@ -82,7 +101,7 @@ feed_forward(const struct pass *p, struct tensor x, struct tensor h)
 	const struct umt5_block *b = &p->m->block[p->block];
 	struct arena *act = p->c->act;
 	size_t mark = arena_mark(act);
-	struct tensor u = arena_tensor(act, F32, 3, x.dim[0], x.dim[1], p->m->config.ff), w = arena_like(act, u);
+	struct tensor u = arena_tensor(act, x.dtype, 3, x.dim[0], x.dim[1], p->m->config.ff), w = arena_like(act, u);
 
 	text_rms(p->c->dev, h, x, b->ff_norm, p->m->config.eps, p->half);
 	told(p, "ff_norm", h);
@@ -99,16 +118,18 @@ umt5_forward(struct ctx *c, struct umt5 *m, struct tensor x, struct tensor ids, 
 {
 	struct pass p = { .c = c, .m = m, .half = m->dtype == BF16 };
 	size_t mark = arena_mark(c->act);
-	struct tensor h = arena_like(c->act, x);
+	bool stored = umt5_stores_half(m);
+	struct tensor now = stored ? arena_tensor(c->act, BF16, 3, x.dim[0], x.dim[1], x.dim[2]) : x, h = arena_like(c->act, now);
 
-	text_embed(c->dev, x, m->table, ids);
-	if (p.half)
-		text_round(c->dev, x);
+	text_embed(c->dev, now, m->table, ids);
+	round_stored(&p, now);
 	for (; p.block < m->config.blocks; p.block++) {
-		told(&p, "in", x);
-		attend(&p, x, h, mask, tau);
-		feed_forward(&p, x, h);
+		told(&p, "in", now);
+		attend(&p, now, h, mask, tau);
+		feed_forward(&p, now, h);
 	}
-	text_rms(c->dev, x, x, m->final_norm, m->config.eps, p.half);
+	text_rms(c->dev, now, now, m->final_norm, m->config.eps, p.half);
+	if (stored)
+		rows_copy(c->dev, x, now);
 	arena_release(c->act, mark);
 }

@@ -6,17 +6,17 @@
 #include <assert.h>
 
 static bool
-is_weight(struct tensor w)
+is_number(struct tensor x)
 {
-	return w.dtype == F32 || w.dtype == BF16;
+	return x.dtype == F32 || x.dtype == BF16;
 }
 
 void
 text_embed(struct dev *d, struct tensor y, struct tensor table, struct tensor ids)
 {
-	assert(y.dtype == F32 && table.rank == 2 && ids.dtype == I32);
+	assert(is_number(y) && table.rank == 2 && ids.dtype == I32);
 	assert(tensor_rows(y) == tensor_count(ids) && tensor_cols(y) == table.dim[1]);
-	assert(is_weight(table) || table.dtype == F16);
+	assert(is_number(table) || table.dtype == F16);
 	d->k->text_embed(d, y, table, ids);
 }
 
@@ -30,21 +30,21 @@ text_round(struct dev *d, struct tensor x)
 void
 text_rms(struct dev *d, struct tensor y, struct tensor x, struct tensor w, float eps, bool half)
 {
-	assert(tensor_same(y, x) && x.dtype == F32 && is_weight(w) && tensor_count(w) == tensor_cols(x));
+	assert(tensor_same(y, x) && is_number(x) && is_number(w) && tensor_count(w) == tensor_cols(x));
 	d->k->text_rms(d, y, x, w, eps, half);
 }
 
 void
 text_gate(struct dev *d, struct tensor y, struct tensor a, struct tensor b, bool half)
 {
-	assert(tensor_same(y, a) && tensor_same(a, b) && a.dtype == F32);
+	assert(tensor_same(y, a) && tensor_same(a, b) && is_number(a));
 	d->k->text_gate(d, y, a, b, half);
 }
 
 void
 text_bias(struct dev *d, struct tensor y, struct tensor table, int64_t distance)
 {
-	assert(y.rank == 3 && y.dtype == F32 && y.dim[1] == y.dim[2] && is_weight(table) && table.rank == 2);
+	assert(y.rank == 3 && y.dtype == F32 && y.dim[1] == y.dim[2] && is_number(table) && table.rank == 2);
 	assert(table.dim[1] == y.dim[0] && table.dim[0] >= 4 && distance > table.dim[0] / 4);
 	d->k->text_bias(d, y, table, distance);
 }
@@ -53,9 +53,9 @@ void
 text_attend(struct dev *d, struct tensor o, struct tensor a, struct tensor q, struct tensor k, struct tensor v,
             struct tensor bias, struct tensor mask, bool half)
 {
-	assert(q.rank == 3 && q.dtype == F32 && tensor_same(o, q) && tensor_same(k, q) && tensor_same(v, q));
+	assert(q.rank == 3 && is_number(q) && tensor_same(o, q) && tensor_same(k, q) && tensor_same(v, q));
 	assert(bias.rank == 3 && bias.dtype == F32 && bias.dim[1] == q.dim[1] && q.dim[2] % bias.dim[0] == 0);
 	assert(mask.rank == 2 && mask.dtype == F32 && mask.dim[0] == q.dim[0] && mask.dim[1] == q.dim[1]);
-	assert(a.rank == 0 || tensor_count(a) == q.dim[0] * tensor_count(bias));
+	assert(a.rank == 0 || (a.dtype == F32 && tensor_count(a) == q.dim[0] * tensor_count(bias)));
 	d->k->text_attend(d, o, a, q, k, v, bias, mask, half);
 }

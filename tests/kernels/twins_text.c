@@ -71,7 +71,11 @@ bias(struct dev *d, struct tensor *t)
 }
 
 #define N(...) { F32, __VA_ARGS__, TWIN_NORMAL }
+#define H(...) { BF16, __VA_ARGS__, TWIN_NORMAL }
 #define MASK(...) { F32, __VA_ARGS__, TWIN_MASK }
+/* T tokens, B texts, n heads of width w, stored in bf16. */
+#define HALF(B, T, n, w) \
+	{ H(3, { B, T, n * w }), H(3, { B, T, n * w }), H(3, { B, T, n * w }), H(3, { B, T, n * w }), N(3, { n, T, T }), MASK(2, { B, T }) }
 static const struct twin_case cases[] = {
 	{ "text_rms", rms, 1e-6, 0, { N(3, { 3, 41, 133 }), N(3, { 3, 41, 133 }), N(1, { 133 }) }, NULL },
 	{ "text_rms", rms, 1e-6, 0, { N(2, { 5, 768 }), N(2, { 5, 768 }), { BF16, 1, { 768 }, TWIN_NORMAL } }, NULL },
@@ -88,6 +92,19 @@ static const struct twin_case cases[] = {
 	    N(4, { 2, 2, 7, 7 }) }, NULL },
 	{ "text_attend", attend, 1e-5, 0,
 	  { N(3, { 1, 1, 4 }), N(3, { 1, 1, 4 }), N(3, { 1, 1, 4 }), N(3, { 1, 1, 4 }), N(3, { 2, 1, 1 }), MASK(2, { 1, 1 }) }, NULL },
+	{ "text_rms", rms_half, 2. / 256, 0, { H(3, { 3, 41, 133 }), H(3, { 3, 41, 133 }), H(1, { 133 }) }, NULL },
+	{ "text_rms", rms_half, 2. / 256, 0, { H(2, { 21, 768 }), H(2, { 21, 768 }), H(1, { 768 }) }, NULL },
+	{ "text_rms", rms, 1e-6, 0, { N(2, { 3, 1032 }), N(2, { 3, 1032 }), N(1, { 1032 }) }, NULL },
+	{ "text_gate", gate_half, 2. / 256, 0, { H(2, { 37, 333 }), H(2, { 37, 333 }), H(2, { 37, 333 }) }, NULL },
+	{ "text_gate", gate_half, 2. / 256, 0, { H(2, { 37, 328 }), H(2, { 37, 328 }), H(2, { 37, 328 }) }, NULL },
+	{ "text_attend", attend_half, 4. / 256, 0, HALF(2, 37, 3, 8), NULL },
+	{ "text_attend", attend_half, 4. / 256, 0, HALF(3, 64, 2, 64), ". ssss.." },
+	{ "text_attend", attend_half, 4. / 256, 0, HALF(1, 1, 2, 64), NULL },
+	{ "text_attend", attend_half, 4. / 256, 0, HALF(2, 67, 1, 64), NULL },
+	{ "text_attend", attend_half, 4. / 256, 0, HALF(1, 131, 2, 64), NULL },
+	{ "text_attend", attend_half, 4. / 256, 0, HALF(1, 256, 1, 64), NULL },
+	{ "text_attend", attend_half, 4. / 256, 0, HALF(1, 261, 1, 64), NULL },
+	{ "text_embed", embed, 1e-6, 19, { H(2, { 31, 40 }), { F16, 2, { 19, 40 }, TWIN_NORMAL }, { I32, 1, { 31 }, TWIN_INDEX } }, NULL },
 	{ "text_embed", embed, 1e-6, 19, { N(2, { 31, 40 }), N(2, { 19, 40 }), { I32, 1, { 31 }, TWIN_INDEX } }, NULL },
 	{ "text_embed", embed, 1e-6, 19, { N(2, { 31, 37 }), { BF16, 2, { 19, 37 }, TWIN_NORMAL }, { I32, 1, { 31 }, TWIN_INDEX } }, NULL },
 	{ "text_round", rounded, 1e-6, 0, { N(2, { 31, 37 }) }, NULL },

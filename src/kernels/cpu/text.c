@@ -50,7 +50,10 @@ cpu_text_rms(struct dev *d, struct tensor y, struct tensor x, struct tensor w, f
 {
 	int64_t width = tensor_cols(x), rows = tensor_rows(x);
 
-	(void)d;
+	if (x.dtype != F32) {
+		ref_text_rms(d, y, x, w, eps, half);
+		return;
+	}
 #pragma omp parallel for schedule(static) num_threads(d->threads) if (rows * width > 1 << 14)
 	for (int64_t n = 0; n < rows; n++) {
 		const float *xp = (const float *)x.data + n * width;
@@ -89,7 +92,10 @@ cpu_text_gate(struct dev *d, struct tensor y, struct tensor a, struct tensor b, 
 	enum { PIECE = 1 << 13 };
 	int64_t n = tensor_count(a);
 
-	(void)d;
+	if (a.dtype != F32) {
+		ref_text_gate(d, y, a, b, half);
+		return;
+	}
 #pragma omp parallel for schedule(static) num_threads(d->threads) if (n > PIECE)
 	for (int64_t i = 0; i < n; i += PIECE)
 		(half ? gate_half : gate)((float *)y.data + i, (const float *)a.data + i, (const float *)b.data + i,
@@ -153,8 +159,13 @@ cpu_text_attend(struct dev *d, struct tensor o, struct tensor a, struct tensor q
                 struct tensor bias, struct tensor mask, bool half)
 {
 	int64_t T = q.dim[1], D = q.dim[2], H = bias.dim[0], w = D / H, n = q.dim[0] * H;
-	float *own = a.rank ? NULL : cpu_scratch(d, (size_t)(d->threads * T * T) * sizeof *own);
+	float *own;
 
+	if (q.dtype != F32 || q.ld || k.ld || v.ld || o.ld) {
+		ref_text_attend(d, o, a, q, k, v, bias, mask, half);
+		return;
+	}
+	own = a.rank ? NULL : cpu_scratch(d, (size_t)(d->threads * T * T) * sizeof *own);
 	if (!a.rank && !own)
 		return;
 #pragma omp parallel for schedule(static) num_threads(d->threads) if (n * T * T > 1 << 12)

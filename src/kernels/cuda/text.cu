@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* text.cu - kernels of the prompt encoder: F32 storage, rounded to bf16 where half says so */
+/* text.cu - kernels of the prompt encoder but its attention */
 #include "kernels/cuda/cuda.cuh"
 
 #include <cuda_fp16.h>
-#include <float.h>
 #include <string.h>
 
 enum { THREADS = 256 };
@@ -20,14 +19,14 @@ to_float(__half x)
 	return __half2float(x);
 }
 
-template <class T>
+template <class Y, class T>
 static __global__ void
-embed_rows(float *y, const T *table, const int32_t *ids, int64_t n, int64_t C)
+embed_rows(Y *y, const T *table, const int32_t *ids, int64_t n, int64_t C)
 {
 	int64_t at = (int64_t)blockIdx.x * THREADS + threadIdx.x;
 
 	if (at < n)
-		y[at] = to_float(table[ids[at / C] * C + at % C]);
+		y[at] = from_float<Y>(to_float(table[ids[at / C] * C + at % C]));
 }
 
 extern "C" void
@@ -37,10 +36,11 @@ cuda_text_embed(struct dev *d, struct tensor y, struct tensor table, struct tens
 	unsigned blocks = cuda_blocks(n, THREADS);
 
 	if (table.dtype == F16)
-		embed_rows<<<blocks, THREADS, 0, cuda_stream(d)>>>(cuda_out<float>(y), cuda_in<__half>(table), cuda_in<int32_t>(ids), n, C);
+		WITH_TYPE(y.dtype, Y, (embed_rows<<<blocks, THREADS, 0, cuda_stream(d)>>>(cuda_out<Y>(y), cuda_in<__half>(table),
+		                                                                        cuda_in<int32_t>(ids), n, C)));
 	else
-		WITH_TYPE(table.dtype, T, (embed_rows<<<blocks, THREADS, 0, cuda_stream(d)>>>(cuda_out<float>(y), cuda_in<T>(table),
-		                                                                            cuda_in<int32_t>(ids), n, C)));
+		WITH_TYPE(y.dtype, Y, WITH_TYPE(table.dtype, T, (embed_rows<<<blocks, THREADS, 0, cuda_stream(d)>>>(
+			cuda_out<Y>(y), cuda_in<T>(table), cuda_in<int32_t>(ids), n, C))));
 	cuda_launched(d, "text_embed");
 }
 
@@ -60,9 +60,9 @@ cuda_text_round(struct dev *d, struct tensor x)
 	cuda_launched(d, "text_round");
 }
 
-template <class W>
+template <class T, class W>
 static __global__ void
-rms_rows(float *y, const float *x, const W *w, int64_t C, float eps, bool half)
+rms_rows(T *y, const T *x, const W *w, int64_t C, float eps, bool half)
 {
 	__shared__ float shared[32];
 	float sum = 0.f, r;
@@ -70,33 +70,96 @@ rms_rows(float *y, const float *x, const W *w, int64_t C, float eps, bool half)
 	x += blockIdx.x * C;
 	y += blockIdx.x * C;
 	for (int64_t c = threadIdx.x; c < C; c += THREADS)
-		sum += x[c] * x[c];
+		sum += to_float(x[c]) * to_float(x[c]);
 	r = 1.f / sqrtf(block_sum(sum, shared) / (float)C + eps);
 	for (int64_t c = threadIdx.x; c < C; c += THREADS)
-		y[c] = rounded(to_float(w[c]) * rounded(x[c] * r, half), half);
+		y[c] = from_float<T>(rounded(to_float(w[c]) * rounded(to_float(x[c]) * r, half), half));
+}
+
+/* The same, a row a warp, of up to WIDE numbers in registers. */
+enum { PIECES = 4, WIDE = PIECES * 8 * 32 };
+
+template <class T, class W>
+static __global__ void __launch_bounds__(THREADS)
+rms_short_rows(T *y, const T *x, const W *w, int64_t rows, int C, float eps, bool half)
+{
+	int64_t row = (int64_t)blockIdx.x * (THREADS / 32) + threadIdx.x / 32;
+	int lane = (int)threadIdx.x % 32;
+	float v[PIECES][8], sum = 0.f, r;
+
+	if (row >= rows)
+		return;
+	x += row * C;
+	y += row * C;
+#pragma unroll
+	for (int i = 0; i < PIECES; i++) {
+		int c = (i * 32 + lane) * 8;
+		if (c >= C)
+			continue;
+		load8(v[i], x + c);
+#pragma unroll
+		for (int e = 0; e < 8; e++)
+			sum += v[i][e] * v[i][e];
+	}
+	r = 1.f / sqrtf(warp_sum(sum) / (float)C + eps);
+#pragma unroll
+	for (int i = 0; i < PIECES; i++) {
+		int c = (i * 32 + lane) * 8;
+		float by[8];
+		if (c >= C)
+			continue;
+		load8(by, w + c);
+#pragma unroll
+		for (int e = 0; e < 8; e++)
+			v[i][e] = rounded(by[e] * rounded(v[i][e] * r, half), half);
+		store8(y + c, v[i]);
+	}
+}
+
+template <class T, class W>
+static void
+rms(struct dev *d, struct tensor y, struct tensor x, struct tensor w, float eps, bool half)
+{
+	int64_t rows = tensor_rows(x), C = tensor_cols(x);
+
+	if (C <= WIDE && cuda_by8(x) && cuda_by8(y) && cuda_by8(w))
+		rms_short_rows<<<cuda_blocks(rows, THREADS / 32), THREADS, 0, cuda_stream(d)>>>(cuda_out<T>(y), cuda_in<T>(x), cuda_in<W>(w),
+		                                                                              rows, (int)C, eps, half);
+	else
+		rms_rows<<<(unsigned)rows, THREADS, 0, cuda_stream(d)>>>(cuda_out<T>(y), cuda_in<T>(x), cuda_in<W>(w), C, eps, half);
 }
 
 extern "C" void
 cuda_text_rms(struct dev *d, struct tensor y, struct tensor x, struct tensor w, float eps, bool half)
 {
-	int64_t rows = tensor_rows(x);
-
-	if (rows == 0)
+	if (tensor_rows(x) == 0)
 		return;
-	WITH_TYPE(w.dtype, W, (rms_rows<<<(unsigned)rows, THREADS, 0, cuda_stream(d)>>>(cuda_out<float>(y), cuda_in<float>(x), cuda_in<W>(w),
-	                                                                               tensor_cols(x), eps, half)));
+	WITH_TYPE(x.dtype, T, WITH_TYPE(w.dtype, W, (rms<T, W>(d, y, x, w, eps, half))));
 	cuda_launched(d, "text_rms");
 }
 
-static __global__ void
-gate_numbers(float *y, const float *a, const float *b, int64_t n, bool half)
+static __device__ __forceinline__ float
+gelu(float u)
 {
-	int64_t at = (int64_t)blockIdx.x * THREADS + threadIdx.x;
+	return 0.5f * u * (1.f + tanhf(0.79788456f * (u + 0.044715f * u * u * u)));
+}
+
+/* N numbers a thread, N 8 where sizes and addresses allow it. */
+template <int N, class T>
+static __global__ void
+gate_numbers(T *y, const T *a, const T *b, int64_t n, bool half)
+{
+	int64_t at = ((int64_t)blockIdx.x * THREADS + threadIdx.x) * N;
+	float u[N], v[N];
 
 	if (at >= n)
 		return;
-	float u = a[at], g = 0.5f * u * (1.f + tanhf(0.79788456f * (u + 0.044715f * u * u * u)));
-	y[at] = rounded(rounded(g, half) * b[at], half);
+	load<N>(u, a + at);
+	load<N>(v, b + at);
+#pragma unroll
+	for (int i = 0; i < N; i++)
+		u[i] = rounded(rounded(gelu(u[i]), half) * v[i], half);
+	store<N>(y + at, u);
 }
 
 extern "C" void
@@ -104,8 +167,12 @@ cuda_text_gate(struct dev *d, struct tensor y, struct tensor a, struct tensor b,
 {
 	int64_t n = tensor_count(y);
 
-	gate_numbers<<<cuda_blocks(n, THREADS), THREADS, 0, cuda_stream(d)>>>(cuda_out<float>(y), cuda_in<float>(a), cuda_in<float>(b), n,
-	                                                                    half);
+	if (cuda_by8(y) && cuda_by8(a) && cuda_by8(b))
+		WITH_TYPE(y.dtype, T, (gate_numbers<8><<<cuda_blocks(n, 8 * THREADS), THREADS, 0, cuda_stream(d)>>>(
+			cuda_out<T>(y), cuda_in<T>(a), cuda_in<T>(b), n, half)));
+	else
+		WITH_TYPE(y.dtype, T, (gate_numbers<1><<<cuda_blocks(n, THREADS), THREADS, 0, cuda_stream(d)>>>(
+			cuda_out<T>(y), cuda_in<T>(a), cuda_in<T>(b), n, half)));
 	cuda_launched(d, "text_gate");
 }
 
@@ -148,89 +215,4 @@ cuda_text_bias(struct dev *d, struct tensor y, struct tensor table, int64_t dist
 	WITH_TYPE(table.dtype, T, (spread_bias<<<cuda_blocks(n, THREADS), THREADS, 0, cuda_stream(d)>>>(cuda_out<float>(y), cuda_in<T>(table), H,
 	                                                                                              N, e)));
 	cuda_launched(d, "text_bias");
-}
-
-/* Attention: a warp a query, WARPS queries of one head a block; keys and values pass through shared memory KEYS at a time. */
-enum { WARPS = 8, KEYS = 32 };
-
-static __global__ void
-attend_rows(float *o, float *a, const float *q, const float *k, const float *v, const float *bias, const float *mask, int H, int T,
-            int w, bool half)
-{
-	extern __shared__ float space[];
-	int wide = w + 1 > 32 ? w + 1 : 32;
-	float *tile = space, *row = space + KEYS * wide + ((int)threadIdx.x / 32) * w;	/* [KEYS][wide], [WARPS][w], [WARPS][T] */
-	float *score = space + (KEYS * wide) + WARPS * w + ((int)threadIdx.x / 32) * T;
-	int lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32, n = (int)blockIdx.y, b = (int)blockIdx.z;
-	int i = (int)blockIdx.x * WARPS + warp;
-	int64_t D = (int64_t)H * w, first = (int64_t)b * T * D + n * w;
-	float top = -INFINITY, sum = 0.f;
-
-	for (int c = lane; c < w; c += 32)
-		row[c] = i < T ? q[first + i * D + c] : 0.f;
-	for (int j0 = 0; j0 < T; j0 += KEYS) {
-		__syncthreads();
-		for (int at = (int)threadIdx.x; at < KEYS * w; at += 32 * WARPS)
-			tile[at / w * (w + 1) + at % w] = j0 + at / w < T ? k[first + (j0 + at / w) * D + at % w] : 0.f;
-		__syncthreads();
-		int j = j0 + lane;
-		if (i >= T || j >= T)
-			continue;
-		float s = 0.f, m = mask[(int64_t)b * T + j];
-		for (int c = 0; c < w; c++)
-			s += row[c] * tile[lane * (w + 1) + c];
-		s = rounded(s, half) + (bias[((int64_t)n * T + i) * T + j] + (1.f - m) * -FLT_MAX);
-		if (half)		/* the lowest number is not to round to -infinity */
-			s = m == 1.f ? rounded(s, true) : -FLT_MAX;
-		score[j] = s;
-		top = fmaxf(top, s);
-	}
-	top = warp_max(top);
-	for (int j = lane; j < T && i < T; j += 32) {
-		score[j] = expf(score[j] - top);
-		sum += score[j];
-	}
-	sum = warp_sum(sum);
-	for (int j = lane; j < T && i < T; j += 32) {
-		score[j] = rounded(score[j] / sum, half);
-		if (a)
-			a[(((int64_t)b * H + n) * T + i) * T + j] = score[j];
-	}
-	for (int c0 = 0; c0 < w; c0 += 32) {
-		float s = 0.f;
-		for (int j0 = 0; j0 < T; j0 += KEYS) {
-			__syncthreads();
-			for (int at = (int)threadIdx.x; at < KEYS * 32; at += 32 * WARPS) {
-				int j = j0 + at / 32, c = c0 + at % 32;
-				tile[at] = j < T && c < w ? v[first + j * D + c] : 0.f;
-			}
-			__syncthreads();
-			for (int j = j0; j < T && j < j0 + KEYS; j++)
-				s += score[j] * tile[(j - j0) * 32 + lane];
-		}
-		if (i < T && c0 + lane < w)
-			o[first + i * D + c0 + lane] = rounded(s, half);
-	}
-}
-
-extern "C" void
-cuda_text_attend(struct dev *d, struct tensor o, struct tensor a, struct tensor q, struct tensor k, struct tensor v,
-                 struct tensor bias, struct tensor mask, bool half)
-{
-	int64_t B = q.dim[0], T = q.dim[1], H = bias.dim[0], w = q.dim[2] / H;
-	size_t bytes = (size_t)(KEYS * (w + 1 > 32 ? w + 1 : 32) + WARPS * (w + T)) * sizeof(float);
-	dim3 grid(cuda_blocks(T, WARPS), (unsigned)H, (unsigned)B);
-
-	if (B * T == 0)
-		return;
-	if (bytes > d->cuda->shared) {
-		d->status = ace_fail(ACE_EDEVICE, "device cuda:%d: a text of %lld tokens is too long for it", d->cuda->number, (long long)T);
-		return;
-	}
-	if (!cuda_ok(d, cudaFuncSetAttribute(attend_rows, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes), "text_attend"))
-		return;
-	attend_rows<<<grid, 32 * WARPS, bytes, cuda_stream(d)>>>(cuda_out<float>(o), a.rank ? cuda_out<float>(a) : NULL, cuda_in<float>(q),
-	                                                        cuda_in<float>(k), cuda_in<float>(v), cuda_in<float>(bias),
-	                                                        cuda_in<float>(mask), (int)H, (int)T, (int)w, half);
-	cuda_launched(d, "text_attend");
 }

@@ -17,6 +17,15 @@ element(struct tensor w, int64_t i)
 	return w.dtype == BF16 ? bf16_to_f32(((const uint16_t *)w.data)[i]) : ((const float *)w.data)[i];
 }
 
+static void
+put(struct tensor y, int64_t i, float v)
+{
+	if (y.dtype == BF16)
+		((uint16_t *)y.data)[i] = f32_to_bf16(v);
+	else
+		((float *)y.data)[i] = v;
+}
+
 void
 ref_text_embed(struct dev *d, struct tensor y, struct tensor table, struct tensor ids)
 {
@@ -25,7 +34,7 @@ ref_text_embed(struct dev *d, struct tensor y, struct tensor table, struct tenso
 
 	(void)d;
 	for (int64_t i = 0; i < tensor_count(ids); i++)
-		dtype_convert((float *)y.data + i * width, F32,
+		dtype_convert((char *)y.data + (size_t)(i * width) * dtype_size(y.dtype), y.dtype,
 			      (const char *)table.data + (size_t)((const int32_t *)ids.data)[i] * row,
 			      table.dtype, width);
 }
@@ -47,27 +56,24 @@ ref_text_rms(struct dev *d, struct tensor y, struct tensor x, struct tensor w, f
 
 	(void)d;
 	for (int64_t n = 0; n < tensor_rows(x); n++) {
-		const float *xp = (const float *)x.data + n * width;
-		float *yp = (float *)y.data + n * width, r;
+		int64_t row = n * width;
 		double sum = 0;
+		float r;
 		for (int64_t c = 0; c < width; c++)
-			sum += (double)xp[c] * (double)xp[c];
+			sum += (double)element(x, row + c) * (double)element(x, row + c);
 		r = 1.f / sqrtf((float)(sum / (double)width) + eps);
 		for (int64_t c = 0; c < width; c++)
-			yp[c] = rounded(element(w, c) * rounded(xp[c] * r, half), half);
+			put(y, row + c, rounded(element(w, c) * rounded(element(x, row + c) * r, half), half));
 	}
 }
 
 void
 ref_text_gate(struct dev *d, struct tensor y, struct tensor a, struct tensor b, bool half)
 {
-	const float *ap = a.data, *bp = b.data;
-	float *yp = y.data;
-
 	(void)d;
 	for (int64_t i = 0; i < tensor_count(a); i++) {
-		float u = ap[i], g = 0.5f * u * (1.f + tanhf(0.79788456f * (u + 0.044715f * u * u * u)));
-		yp[i] = rounded(rounded(g, half) * bp[i], half);
+		float u = element(a, i), g = 0.5f * u * (1.f + tanhf(0.79788456f * (u + 0.044715f * u * u * u)));
+		put(y, i, rounded(rounded(g, half) * element(b, i), half));
 	}
 }
 
@@ -103,17 +109,16 @@ static void
 weights(float *a, struct tensor q, struct tensor k, struct tensor bias, struct tensor mask, int64_t b,
 	int64_t n, int64_t i, bool half)
 {
-	int64_t T = q.dim[1], D = q.dim[2], w = D / bias.dim[0];
-	const float *qp = (const float *)q.data + (b * T + i) * D + n * w;
+	int64_t T = q.dim[1], w = q.dim[2] / bias.dim[0], at = (b * T + i) * tensor_ld(q) + n * w;
 	const float *mp = (const float *)mask.data + b * T, *bp = (const float *)bias.data + (n * T + i) * T;
 	float top = -INFINITY;
 	double sum = 0;
 
 	for (int64_t j = 0; j < T; j++) {
-		const float *kp = (const float *)k.data + (b * T + j) * D + n * w;
+		int64_t key = (b * T + j) * tensor_ld(k) + n * w;
 		double s = 0;
 		for (int64_t c = 0; c < w; c++)
-			s += (double)qp[c] * (double)kp[c];
+			s += (double)element(q, at + c) * (double)element(k, key + c);
 		a[j] = rounded((float)s, half) + (bp[j] + (1.f - mp[j]) * -FLT_MAX);
 		if (half)		/* the lowest number is not to round to -infinity */
 			a[j] = mp[j] == 1.f ? rounded(a[j], true) : -FLT_MAX;
@@ -125,15 +130,15 @@ weights(float *a, struct tensor q, struct tensor k, struct tensor bias, struct t
 		a[j] = rounded((float)((double)expf(a[j] - top) / sum), half);
 }
 
-/* o [w] = a v, v [T, w] with rows D apart */
+/* w numbers of o from `to` on = a v, the T rows of v from `from` on */
 static void
-mix(float *o, const float *a, const float *v, int64_t T, int64_t D, int64_t w, bool half)
+mix(struct tensor o, int64_t to, const float *a, struct tensor v, int64_t from, int64_t w, bool half)
 {
 	for (int64_t c = 0; c < w; c++) {
 		double s = 0;
-		for (int64_t j = 0; j < T; j++)
-			s += (double)a[j] * (double)v[j * D + c];
-		o[c] = rounded((float)s, half);
+		for (int64_t j = 0; j < v.dim[1]; j++)
+			s += (double)a[j] * (double)element(v, from + j * tensor_ld(v) + c);
+		put(o, to + c, rounded((float)s, half));
 	}
 }
 
@@ -141,7 +146,7 @@ void
 ref_text_attend(struct dev *d, struct tensor o, struct tensor a, struct tensor q, struct tensor k, struct tensor v,
                 struct tensor bias, struct tensor mask, bool half)
 {
-	int64_t T = q.dim[1], D = q.dim[2], H = bias.dim[0], w = D / H;
+	int64_t T = q.dim[1], H = bias.dim[0], w = q.dim[2] / H;
 	float *own = a.rank ? NULL : malloc((size_t)T * sizeof *own);
 
 	if (!a.rank && !own) {
@@ -152,9 +157,8 @@ ref_text_attend(struct dev *d, struct tensor o, struct tensor a, struct tensor q
 		for (int64_t n = 0; n < H; n++)
 			for (int64_t i = 0; i < T; i++) {
 				float *ap = own ? own : (float *)a.data + ((b * H + n) * T + i) * T;
-				float *op = (float *)o.data + (b * T + i) * D + n * w;
 				weights(ap, q, k, bias, mask, b, n, i, half);
-				mix(op, ap, (const float *)v.data + b * T * D + n * w, T, D, w, half);
+				mix(o, (b * T + i) * tensor_ld(o) + n * w, ap, v, b * T * tensor_ld(v) + n * w, w, half);
 			}
 	free(own);
 }
