@@ -78,6 +78,11 @@ enum status adapter_load(struct params *ps, const struct adapter_file *f, const 
 /* Multiply the s of every adapter (strength at inference). */
 void adapter_strength(struct params *ps, float factor);
 
+/* Several files at once, each with its strength: a module gets one adapter whose rank is the sum of theirs, and whose change of
+ * the weights is the sum of theirs. ps has no adapter yet; f [n] were opened with ps. Failures as of adapter_load; *modules (may
+ * be NULL): how many got one. */
+enum status adapter_join(struct params *ps, const struct adapter_file *f, const float *strength, int n, int *modules) ACE_NODISCARD;
+
 /* A copy on the host of all adapters of a model, for writing while the model goes on. */
 struct adapter_set {
 	struct adapter *module;		/* in the model's order; names are owned too */
