@@ -79,6 +79,22 @@ static const struct program programs[] = {
 	  .examples =
 		"ace-init-model small models/small\na model of four blocks that trains on a laptop\n"
 		"ace-init-model 3.5b models/random seed=7\nthe full sizes, 7.7 GB\n" },
+	{ .name = "ace-generate", .bit = OPT_GENERATE, .config = true,
+	  .purpose = "make music from a prompt and lyrics, with adapters that were trained",
+	  .usage = "model=MODEL prompt=TEXT [lyrics=FILE] [lora=FILE] [key=value ...]",
+	  .about =
+		"Encodes the prompt and the lyrics, samples a latent from noise of the seed, decodes it, and writes a stereo file, "
+		"which appears when it is whole. The same seed and options give the same bytes, whatever the number of threads.\n\n"
+		"The models are opened one after another: memory holds the text encoder, or the transformer, or the decoder. "
+		"prompts=FILE makes several clips and opens each model once; clip k (from 0) has the noise of seed + k.\n\n"
+		"Asked to stop, it ends with 75 after the step at hand; clips that were finished by then are written.",
+	  .examples =
+		"ace-generate model=MODEL prompt='folk, acoustic guitar' lyrics=song.txt duration=60 output=song.wav\n"
+		"a minute of it\n"
+		"ace-generate env=my-songs prompt='slow jazz' lora=out/my-songs:0.8 output=a.flac\nwith an adapter at four fifths of its "
+		"strength\n"
+		"ace-generate model=MODEL prompts=prompts.json output=clips write_settings=true\nseveral, each with a file that says how it "
+		"was made\n" },
 	{ .name = "ace-report", .bit = OPT_REPORT, .min_words = 1, .max_words = 1,
 	  .purpose = "draw the curves of a training run",
 	  .usage = "RUN [key=value ...]",

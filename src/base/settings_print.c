@@ -11,7 +11,7 @@
 
 /* The categories in the order in which they are shown. */
 static const char *const categories[] = {
-	"program", "inspect", "model", "data", "text", "cache", "lora", "lyrics_embedder", "schedule", "optimizer",
+	"program", "inspect", "generation", "model", "data", "text", "cache", "lora", "lyrics_embedder", "schedule", "optimizer",
 	"precision", "ema", "objective", "scheduled_sampling", "checkpoint", "reporting", "validation", "publishing",
 	"distributed", "image_only",
 };

@@ -2,10 +2,10 @@
 #include "jobs/train_job.h"
 
 #include "base/file.h"
-#include "base/hub.h"
 #include "base/msg.h"
 #include "data/dataset_settings.h"
 #include "jobs/device.h"
+#include "jobs/transformer.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -17,33 +17,6 @@ is(const struct settings *s, const char *name, const char *value)
 	const char *text = settings_str(s, name);
 
 	return text && strcmp(text, value) == 0;
-}
-
-/* The folder of the transformer: its own option, else a part of the model's folder. */
-static enum status
-find_model(struct train_job *j, const struct settings *s)
-{
-	const char *part = settings_str(s, "pretrained_transformer_subfolder");
-	const char *other = settings_str(s, "pretrained_transformer_model_name_or_path");
-	char *folder, *inner;
-
-	j->model_name = other ? other : settings_str(s, "pretrained_model_name_or_path");
-	ACE_TRY(hub_model(j->model_name, settings_str(s, "revision"), &folder));
-	inner = file_path("%s/%s", folder, part ? part : ".");
-	if (!inner) {
-		free(folder);
-		return ace_fail(ACE_ENOMEM, "no memory for a path");
-	}
-	if (file_is_dir(inner) || !other) {
-		j->model = inner;
-		free(folder);
-	} else {			/* the transformer's own folder */
-		j->model = folder;
-		free(inner);
-	}
-	if (!file_is_dir(j->model))
-		return ace_fail(ACE_ENOINPUT, "%s: no such folder; wanted the transformer of %s", j->model, j->model_name);
-	return ACE_OK;
 }
 
 static enum status
@@ -74,7 +47,7 @@ fill_model(struct train_job *j, const struct settings *s)
 	if (!(j->dit.lyric_dropout >= 0.f && j->dit.lyric_dropout < 1.f))
 		return ace_fail(ACE_ECONFIG, "lyric_encoder_dropout is %g; wanted a number from 0 to below 1",
 		                settings_f64(s, "lyric_encoder_dropout"));
-	return find_model(j, s);
+	return transformer_find(s, &j->model_name, &j->model);
 }
 
 static enum status

@@ -10,6 +10,7 @@ static const struct {
 } titles[] = {
 	{ "program", "Running" },
 	{ "inspect", "Inspecting" },
+	{ "generation", "Generating" },
 	{ "fetch", "Fetching" },
 	{ "import", "Data sets in and out" },
 	{ "model", "Model and configuration" },
@@ -33,7 +34,7 @@ static const struct {
 };
 
 const char *const help_categories[] = {
-	"program", "inspect", "fetch", "import", "model", "data", "text", "cache", "lora", "lyrics_embedder", "schedule",
+	"program", "inspect", "generation", "fetch", "import", "model", "data", "text", "cache", "lora", "lyrics_embedder", "schedule",
 	"optimizer",
 	"precision", "ema", "objective", "scheduled_sampling", "checkpoint", "reporting", "validation", "publishing",
 	"distributed", "image_only", NULL,

@@ -3,7 +3,7 @@
 # The help of every program is there within 50 ms, libraries loaded and all. On a machine too busy for it, that is processor time.
 build=${top_builddir:-.}
 programs=
-for p in ace-preprocess ace-train ace-resume ace-inspect ace-init-model ace-report; do
+for p in ace-preprocess ace-train ace-resume ace-inspect ace-init-model ace-generate ace-report; do
 	for at in "$build/$p" "$build/src/tools/$p"; do
 		[ -x "$at" ] && programs="$programs $at"
 	done

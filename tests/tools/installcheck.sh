@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# installcheck.sh BINDIR SONGS: the installed programs make a model, prepare songs, train, stop, go on, and look at the result.
+# installcheck.sh BINDIR SONGS: the installed programs make a model, prepare songs, train, stop, go on, look at the result, and use it.
 # SONGS is the program that writes the songs, which is not installed.
 set -u
 bin=$1 songs=$2
@@ -55,4 +55,7 @@ cmp whole/$lora out/$lora || fail "stopped and resumed gives another adapter"
 "$bin/ace-inspect" out/$lora > inspect.log 2>&1 || fail "ace-inspect ends with $?"
 "$bin/ace-report" out > report.log 2>&1 || fail "ace-report ends with $?"
 [ -s out/report.html ] || fail "there is no report"
+"$bin/ace-generate" model=model lora=out prompt="calm piano" duration=3 steps=5 erg_lyric=false erg_diffusion=false output=song.wav \
+	> generate.log 2>&1 || fail "ace-generate ends with $?"
+[ -s song.wav ] || fail "there is no song"
 say "passed"

@@ -115,6 +115,6 @@
 	{ .name = "keep_every", .type = OPT_INT, .initial = "0", .programs = OPT_TRAINING,
 	  .category = "checkpoint",
 	  .help = "Checkpoints whose step is a multiple of this are never rotated away; 0 = none." },
-	{ .name = "grace", .type = OPT_INT, .initial = "300", .programs = OPT_CONFIGURED,
+	{ .name = "grace", .type = OPT_INT, .initial = "300", .programs = OPT_CONFIGURED | OPT_GENERATE,
 	  .category = "checkpoint",
 	  .help = "Seconds before the end of a batch job (or after TERM) in which to save and stop." },

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Rows of the option table (base/options.h). */
-	{ .name = "lyric_vocab", .type = OPT_PATH, .programs = OPT_CONFIGURED | OPT_FETCH, .category = "data",
+	{ .name = "lyric_vocab", .type = OPT_PATH, .programs = OPT_CONFIGURED | OPT_FETCH | OPT_GENERATE, .category = "data",
 	  .help = "Vocabulary file of the lyric tokenizer; empty looks beside the model, then where "
 		"ace-fetch lyric-vocab puts it." },
-	{ .name = "lyrics_language", .type = OPT_ENUM, .initial = "per-line", .programs = OPT_CONFIGURED,
+	{ .name = "lyrics_language", .type = OPT_ENUM, .initial = "per-line", .programs = OPT_CONFIGURED | OPT_GENERATE,
 	  .category = "data",
 	  .allowed = "per-line per-song",
 	  .help = "Language choice: per-line = variant A of text.md section 5, per-song = variant B." },
 	{ .name = "skip_untokenizable_lines", .type = OPT_BOOL, .initial = "true",
-	  .programs = OPT_CONFIGURED, .category = "data",
+	  .programs = OPT_CONFIGURED | OPT_GENERATE, .category = "data",
 	  .help = "Skip lyric lines that cannot be read (for instance Japanese without a dictionary) "
 		"instead of failing the sample." },
-	{ .name = "lyrics_max_tokens", .type = OPT_INT, .initial = "4096", .programs = OPT_CONFIGURED,
+	{ .name = "lyrics_max_tokens", .type = OPT_INT, .initial = "4096", .programs = OPT_CONFIGURED | OPT_GENERATE,
 	  .category = "data",
 	  .help = "Lyric tokens kept." },
 	{ .name = "data_backend_config", .type = OPT_PATH, .env = "DATALOADER_CONFIG",
@@ -165,11 +165,11 @@
 	  .foreign = true,
 	  .reason = "object stores are not read",
 	  .error = "type=aws datasets are not supported; copy the data first" },
-	{ .name = "unidic_dir", .type = OPT_PATH, .initial = "", .programs = OPT_CONFIGURED,
+	{ .name = "unidic_dir", .type = OPT_PATH, .initial = "", .programs = OPT_CONFIGURED | OPT_GENERATE,
 	  .category = "text",
 	  .help = "Folder with a UniDic 2.1.2 dictionary for Japanese lyrics; empty = Japanese lines "
 		"are skipped and counted." },
-	{ .name = "text_data_dir", .type = OPT_PATH, .initial = "", .programs = OPT_CONFIGURED,
+	{ .name = "text_data_dir", .type = OPT_PATH, .initial = "", .programs = OPT_CONFIGURED | OPT_GENERATE,
 	  .category = "text",
 	  .help = "Folder with the language tables when they are not the installed ones." },
 	{ .name = "latent_dtype", .type = OPT_ENUM, .initial = "bf16", .programs = OPT_CONFIGURED,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Rows of the option table (base/options.h). */
 	{ .name = "flow_schedule_shift", .type = OPT_FLOAT, .initial = "3", .range = "0..", .flag = "shift",
-	  .upstream = "--shift", .programs = OPT_TRAINING, .category = "objective",
+	  .upstream = "--shift", .programs = OPT_TRAINING | OPT_GENERATE, .category = "objective",
 	  .help = "Shift of the sigma table." },
 	{ .name = "logit_mean", .type = OPT_FLOAT, .initial = "0", .upstream = "logit_mean (not a flag)",
 	  .programs = OPT_TRAINING, .category = "objective",
@@ -53,7 +53,7 @@
 	  .category = "objective",
 	  .allowed = "all lengths",
 	  .help = "all = train on padding too (upstream), lengths = hide padding." },
-	{ .name = "attention_masks", .type = OPT_ENUM, .initial = "original", .programs = OPT_TRAINING,
+	{ .name = "attention_masks", .type = OPT_ENUM, .initial = "original", .programs = OPT_TRAINING | OPT_GENERATE,
 	  .category = "objective",
 	  .allowed = "original none",
 	  .help = "none drops the masks inside the blocks, for parity with adapters trained that way "
@@ -94,7 +94,7 @@
 	  .env = "CAPTION_DROPOUT_PROBABILITY", .programs = OPT_TRAINING, .category = "objective",
 	  .help = "Chance to replace the caption by the empty caption (comes before the zeroing above)." },
 	{ .name = "tokenizer_max_length", .type = OPT_INT, .initial = "256", .range = "1..512",
-	  .upstream = "256 fixed", .programs = OPT_CONFIGURED, .category = "objective",
+	  .upstream = "256 fixed", .programs = OPT_CONFIGURED | OPT_GENERATE, .category = "objective",
 	  .help = "Text tokens kept." },
 	{ .name = "scheduled_sampling_max_step_offset", .type = OPT_INT, .initial = "0", .range = "0..",
 	  .programs = OPT_TRAINING, .category = "scheduled_sampling",

@@ -2,19 +2,19 @@
 /* Rows of the option table (base/options.h). */
 	{ .name = "mixed_precision", .type = OPT_ENUM, .initial = "bf16", .env = "MIXED_PRECISION",
 	  .flag = "precision", .upstream = "--precision (32, 16-mixed, bf16-mixed)",
-	  .programs = OPT_TRAINING, .category = "precision",
+	  .programs = OPT_TRAINING | OPT_GENERATE, .category = "precision",
 	  .allowed = "no fp16 bf16 fp8",
 	  .help = "Working type: no = fp32, bf16, or fp16 with loss scaling.",
 	  .error = "fp8: not supported, use bf16" },
 	{ .name = "base_model_precision", .type = OPT_ENUM, .initial = "no_change",
-	  .env = "BASE_MODEL_PRECISION", .programs = OPT_TRAINING, .category = "precision",
+	  .env = "BASE_MODEL_PRECISION", .programs = OPT_TRAINING | OPT_GENERATE, .category = "precision",
 	  .allowed = "no_change int8-quanto fp8 int4-quanto int4 int2-quanto fp8-quanto int8-torchao "
 		"fp8-torchao nf4-bnb",
 	  .help = "Storage of frozen weights (model_type=lora): as they are; int8-quanto, whole numbers "
 		"of 8 bits and a scale a row; fp8, e4m3 numbers and a scale a row. Other names are "
 		"known and refused." },
 	{ .name = "base_model_default_dtype", .type = OPT_ENUM, .initial = "bf16",
-	  .programs = OPT_TRAINING | OPT_INIT_MODEL,
+	  .programs = OPT_TRAINING | OPT_INIT_MODEL | OPT_GENERATE,
 	  .category = "precision",
 	  .allowed = "bf16 fp32",
 	  .help = "Type of the frozen parts that are not quantised. For ace-init-model: of all that it writes; "
@@ -40,7 +40,7 @@
 	  .category = "precision",
 	  .allowed = "default fp32 fp16 bf16",
 	  .help = "Type in which the audio autoencoder runs; fp32 matches upstream." },
-	{ .name = "disable_tf32", .type = OPT_BOOL, .initial = "false", .programs = OPT_TRAINING,
+	{ .name = "disable_tf32", .type = OPT_BOOL, .initial = "false", .programs = OPT_TRAINING | OPT_GENERATE,
 	  .category = "precision",
 	  .help = "Do not use TF32 for 32-bit matrix products of a GPU." },
 	{ .name = "gradient_checkpointing", .type = OPT_BOOL, .initial = "true",
@@ -86,6 +86,6 @@
 	  .category = "ema",
 	  .allowed = "none ema_only comparison",
 	  .help = "Validate with raw weights, averaged weights or both." },
-	{ .name = "quantize_feed_forward", .type = OPT_BOOL, .initial = "false", .programs = OPT_TRAINING,
+	{ .name = "quantize_feed_forward", .type = OPT_BOOL, .initial = "false", .programs = OPT_TRAINING | OPT_GENERATE,
 	  .category = "precision",
 	  .help = "Also quantise the 1x1 convolutions of the feed-forward." },

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* generate_parts.h - what the files generate*.c share; of no use elsewhere */
+#ifndef ACE_JOBS_GENERATE_PARTS_H
+#define ACE_JOBS_GENERATE_PARTS_H
+
+#include "jobs/generate.h"
+
+/* --- generate_texts.c: what the transformer hears of a clip --- */
+
+struct generate_text {
+	float *x;			/* [n, width]; owned; NULL: none */
+	int n;
+};
+
+struct generate_conditions {
+	struct generate_text prompt, weak;	/* weak: by a weakened encoder */
+	int32_t *id;			/* [ids] of the lyrics, or one 0; owned */
+	int ids, mask;			/* mask: of all ids, 0 or 1 */
+};
+
+struct generate_conditioned {
+	struct generate_conditions *clip;	/* [clips] */
+	int clips;
+	struct generate_text negative;
+	int width;			/* of texts */
+};
+
+/* Opens the tokenizers and the text encoder on d, and closes them. generate_conditioned_free in any case. */
+enum status generate_encode(struct generate_conditioned *e, const struct generate_job *j, const struct generate_clips *c,
+                            struct dev *d) ACE_NODISCARD;
+void generate_conditioned_free(struct generate_conditioned *e);
+
+/* --- generate_model.c: the transformer's part --- */
+
+struct generate_model {
+	struct dit *m;			/* borrowed */
+	const struct generate_job *job;
+	struct dev *dev;
+	void *memory;			/* of the device, for inputs and a pass; owned, grows */
+	struct arena act;
+	struct dit_input in;		/* of `branches` samples: conditions, text alone where there are three, none */
+	struct tensor apart, apart_mask;	/* a negative prompt of another length; else rank 0 */
+	struct tensor v, states;
+	int branches;
+	void (*shows)(void *me, int call, int calls);	/* NULL, or told before each call */
+	void *me;
+};
+
+/* Open the transformer with the job's adapters; *modules: how many layers have one. */
+enum status generate_open_dit(struct dit *m, const struct generate_job *j, struct dev *d, int *modules) ACE_NODISCARD;
+
+/* Whether the run has guidance at all: more outputs than calls. */
+bool generate_guides(const struct generate_job *j);
+
+/* For runs of m, which stays open and is not trained meanwhile. ACE_ECONFIG when it cannot be weakened as the job asks. */
+enum status generate_model_open(struct generate_model *g, const struct generate_job *j, struct dit *m) ACE_NODISCARD;
+void generate_model_close(struct generate_model *g);
+
+/* x [channels, rows, frames]: noise in, the latent out; fresh as for loop_run. ACE_ESTOPPED when a signal has asked. */
+enum status generate_sample(struct generate_model *g, float *x, int64_t frames, const struct generate_conditions *c,
+                            const struct generate_text *negative, const struct loop_noise *fresh) ACE_NODISCARD;
+
+/* --- generate_write.c: files --- */
+
+/* OUTPUT, or FOLDER/NAME.ENDING; owned by the caller, NULL when memory is out. */
+char *generate_path(const struct generate_job *j, const struct generate_clip *c, const char *ending);
+
+/* That the outputs can be written, before the work. */
+enum status generate_check_output(const struct generate_job *j) ACE_NODISCARD;
+
+enum status generate_write_latent(const struct generate_job *j, const struct generate_clip *c, const float *latent, int64_t frames)
+	ACE_NODISCARD;
+
+/* NAME.json of clip k. */
+enum status generate_write_notes(const struct generate_job *j, const struct generate_clip *c, int k, int64_t frames) ACE_NODISCARD;
+#endif
