@@ -169,6 +169,12 @@ comm_check(struct comm *c)
 	return c->ops->check(c);
 }
 
+int64_t
+comm_sent(const struct comm *c)
+{
+	return c->ops->sent(c);
+}
+
 /* --- operations --- */
 
 const char *

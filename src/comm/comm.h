@@ -82,6 +82,9 @@ void comm_watch(struct comm *c, bool on);
 /* The failure of another rank, as soon as it is known here; does not wait. For long work between operations. */
 enum status comm_check(struct comm *c) ACE_NODISCARD;
 
+/* Bytes of operations over c that this rank has sent to others until now (not those that NCCL carries: link.h). */
+int64_t comm_sent(const struct comm *c);
+
 /* --- groups --- */
 
 /* The ranks that give the same color, in the order of their ranks; color < 0: none, *part is NULL. *part is owned

@@ -39,6 +39,7 @@ struct comm_ops {
 	enum status (*close)(struct comm *c, enum status st, bool agreed);
 	void (*abandon)(struct comm *c, int code);
 	bool (*speaks)(const struct comm *c);
+	int64_t (*sent)(const struct comm *c);		/* bytes */
 };
 
 /* --- self.c --- */

@@ -66,6 +66,7 @@ struct engine {
 
 	_Atomic double patience, beat;	/* beat: when the thread was last not inside MPI */
 	_Atomic int64_t entered[COMM_CONTEXTS];	/* operations started by the program */
+	_Atomic int64_t sent[COMM_CONTEXTS];	/* bytes of operations that have gone */
 	_Atomic int contexts;		/* the next unused number */
 	_Atomic bool working;		/* late is not lost */
 	_Atomic bool watch;		/* an ended process is lost, even where nothing is waited for */

@@ -47,6 +47,7 @@ send(struct engine *e, struct flight *f, const struct comm *c, int to, const voi
 	if (bytes == 0)
 		return ACE_OK;
 	assert(f->n < f->cap);
+	atomic_fetch_add(&e->sent[c->context], (int64_t)bytes);
 	return flight_send(e, f, peer_of(c, to), c->context, data, bytes);
 }
 

@@ -399,9 +399,15 @@ abandon(struct comm *c, int code)
 	_exit(code);			/* MPI does not come back */
 }
 
+static int64_t
+sent(const struct comm *c)
+{
+	return atomic_load(&c->engine->sent[c->context]);
+}
+
 static const struct comm_ops mpi_ops = {
 	.start = push, .wait = wait, .done = done, .patience = set_patience, .patient = patient, .watch = watch, .check = check,
-	.new_context = new_context, .use_context = use_context, .close = close_group, .abandon = abandon, .speaks = speaks,
+	.new_context = new_context, .use_context = use_context, .close = close_group, .abandon = abandon, .speaks = speaks, .sent = sent,
 };
 
 static enum status

@@ -97,6 +97,23 @@ print_bytes(FILE *out, const char *what, double bytes)
 }
 
 static void
+print_forecast(FILE *out, const struct train_job *j, const struct plan *p)
+{
+	const struct forecast_rates *r = j->rates;
+	const struct forecast *f = &p->forecast;
+	double clips = (double)(p->shape.B * j->step.accumulation * p->ranks);
+
+	fprintf(out, "with %g GB/s within a node of %d, %g between nodes, %g us a hop, %g to the host, %g to the disk:\n", r->link / 1e9,
+	        r->node_ranks, r->node / 1e9, r->hop * 1e6, r->copy / 1e9, r->disk / 1e9);
+	fprintf(out, "  an update takes %.1f ms: %.1f of computing, %.1f of exchange that it waits for; %.1f are hidden\n", f->step * 1e3,
+	        (f->step - f->exposed) * 1e3, f->exposed * 1e3, (f->exchange - f->exposed) * 1e3);
+	fprintf(out, "  efficiency %.1f %%, %.1f clips a second; %.1f MB an update through a GPU's network card\n", f->efficiency * 100,
+	        clips / f->step, f->card / 1e6);
+	fprintf(out, "  a checkpoint is %.1f MB of each rank: the run stands still for %.1f ms, and it is on the disk after %.1f s\n",
+	        f->part / 1e6, f->stall * 1e3, f->written);
+}
+
+static void
 print_lines(FILE *out, const struct train_job *j, const struct plan *p, const char *from, double libraries)
 {
 	const char *quantized = j->dit.base == I8 ? "int8" : j->dit.base == F8 ? "fp8" : NULL;
@@ -125,12 +142,30 @@ print_lines(FILE *out, const struct train_job *j, const struct plan *p, const ch
 	if (p->ranks > 1)
 		fprintf(out, "this is one of %d ranks (sharding=%s), each of which writes its part of a checkpoint; it sends %.1f MB to others in an update\n", p->ranks,
 		        sharding_name(j->sharding), p->sent / 1e6);
+	if (j->rates)
+		print_forecast(out, j, p);
 	fprintf(out, "%.4g TFLOP a micro step in %lld kernel calls; a checkpoint takes %.1f MB\n", p->flops / 1e12,
 	        (long long)p->calls, (double)plan_checkpoint(p) / 1e6);
 }
 
+static bool
+add_forecast(cJSON *root, const struct forecast *f)
+{
+	const struct { const char *key; double value; } v[] = {
+		{ "sent", f->sent }, { "card", f->card }, { "exchange_s", f->exchange }, { "exposed_s", f->exposed },
+		{ "hidden_s", f->exchange - f->exposed }, { "step_s", f->step }, { "efficiency", f->efficiency }, { "checkpoint_part", f->part },
+		{ "stall_s", f->stall }, { "written_s", f->written },
+	};
+	cJSON *o = cJSON_AddObjectToObject(root, "forecast");
+	bool whole = o != NULL;
+
+	for (size_t i = 0; i < sizeof v / sizeof *v; i++)
+		whole = whole && cJSON_AddNumberToObject(o, v[i].key, v[i].value);
+	return whole;
+}
+
 static enum status
-print_json(FILE *out, const struct plan *p, const char *from, double libraries)
+print_json(FILE *out, const struct train_job *j, const struct plan *p, const char *from, double libraries)
 {
 	static const char *const key[PLAN_PARTS] = { "base_mapped", "base_copied", "base_quantized", "trained", "gradients", "gathered",
 		"states", "average", "activations",
@@ -154,6 +189,7 @@ print_json(FILE *out, const struct plan *p, const char *from, double libraries)
 		cJSON_AddNumberToObject(root, "ranks", p->ranks) && cJSON_AddNumberToObject(root, "sent", p->sent) &&
 		cJSON_AddNumberToObject(root, "flops", p->flops) && cJSON_AddNumberToObject(root, "kernel_calls", (double)p->calls) &&
 		cJSON_AddNumberToObject(root, "trained", (double)p->trained) && cJSON_AddNumberToObject(root, "modules", p->modules);
+	whole = whole && (!j->rates || add_forecast(root, &p->forecast));
 	text = whole ? cJSON_Print(root) : NULL;
 	cJSON_Delete(root);
 	if (!text)
@@ -175,6 +211,25 @@ plan_ranks(struct train_job *j, const struct settings *s, struct exchange *x)
 		return ace_fail(ACE_ECONFIG, "%lld ranks are no whole nodes of %lld; give ranks_per_node", (long long)ranks, (long long)node);
 	*x = (struct exchange){ .sharding = j->sharding, .ranks = (int)ranks, .node_ranks = (int)node };
 	j->step.exchange = x;
+	return ACE_OK;
+}
+
+/* What the options say of the machines that they would run on, into r. The forward pass is as much work as the gradients of the activations, and
+ * of the weights where these train; recomputed blocks run it twice. */
+static enum status
+read_rates(struct train_job *j, const struct settings *s, struct forecast_rates *r)
+{
+	double again = j->dit.checkpoint_interval > 0 ? 1.0 / j->dit.checkpoint_interval : 0;
+
+	if (!settings_has(s, "compute_ms"))
+		return ACE_OK;
+	if (!j->step.exchange)
+		return ace_fail(ACE_ECONFIG, "compute_ms is for the exchange between ranks, and ranks is 1; give ranks as well");
+	*r = (struct forecast_rates){ .link = settings_f64(s, "link_gbs") * 1e9, .node = settings_f64(s, "node_gbs") * 1e9,
+		.hop = settings_f64(s, "hop_us") / 1e6, .copy = settings_f64(s, "copy_gbs") * 1e9, .disk = settings_f64(s, "disk_gbs") * 1e9,
+		.compute = settings_f64(s, "compute_ms") / 1e3, .forward = 1 / (2 + again + (j->full ? 1 : 0)),
+		.node_ranks = (int)settings_i64(s, "ranks_per_node") };
+	j->rates = r;
 	return ACE_OK;
 }
 
@@ -206,18 +261,21 @@ inspect_memory(FILE *out, const struct settings *s)
 	struct plan p;
 	const char *from;
 	double libraries = 0;
+	struct forecast_rates rates;
 	struct exchange ranks;
 	enum status st = train_job_fill(&j, s);
 
 	if (st == ACE_OK)
 		st = plan_ranks(&j, s, &ranks);
 	if (st == ACE_OK)
+		st = read_rates(&j, s, &rates);
+	if (st == ACE_OK)
 		st = room_of(&j, &room, &from, &data);
 	if (st == ACE_OK)
 		st = train_plan(&p, &j, NULL, room);
 	libraries = resident();
 	if (st == ACE_OK && settings_bool(s, "json"))
-		st = print_json(out, &p, from, libraries);
+		st = print_json(out, &j, &p, from, libraries);
 	else if (st == ACE_OK)
 		print_lines(out, &j, &p, from, libraries);
 	if (st == ACE_OK)

@@ -4,6 +4,7 @@
 #define ACE_JOBS_TRAIN_JOB_H
 
 #include "base/settings.h"
+#include "train/forecast.h"
 #include "train/state.h"
 
 enum { TRAIN_TARGETS = 64 };
@@ -49,6 +50,7 @@ struct train_job {
 	int threads;				/* 0: what is there */
 	int grace;				/* seconds */
 	bool dry_run, check;
+	const struct forecast_rates *rates;	/* of a plan of ranks, whose forecast is wanted; borrowed; NULL: none */
 };
 
 /* Everything but the data sets from the settings. A value that cannot be: ACE_ECONFIG naming the option; a model folder that is

@@ -170,6 +170,8 @@ train_plan(struct plan *p, const struct train_job *j, const struct checkpoint *c
 		st = step_open(&step, &m, &o, room);
 		if (st == ACE_OK) {
 			st = plan_make(p, &m, &step);
+			if (st == ACE_OK && j->rates)
+				forecast_make(&p->forecast, o.exchange, j->rates, o.accumulation, (double)plan_checkpoint(p));
 			step_close(&step);
 		}
 		dit_close(&m);

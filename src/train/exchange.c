@@ -7,11 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* bytes of gradients up to which a GPU's passes are recorded and their sums wait for the pass: those of adapters, which take less time than
- * asking for the kernels one by one would */
-enum { SUMS_BEHIND = 256 << 20 };
-
-enum { PIECE_LEAST = 1 << 20, PIECES_MOST = 16 };	/* numbers; smaller ones of neighbouring blocks are sent together */
+enum { PIECE_LEAST = 1 << 20 };		/* numbers; smaller ones of neighbouring blocks are sent together */
 
 static const char *const shardings[] = { "none", "optimizer", "full", "hybrid" };
 
@@ -100,7 +96,7 @@ by_completion(const void *a, const void *b)
 static void
 join_pieces(struct exchange *x)
 {
-	int64_t all = tensor_count(x->grads), least = all / PIECES_MOST > PIECE_LEAST ? all / PIECES_MOST : PIECE_LEAST;
+	int64_t all = tensor_count(x->grads), least = all / EXCHANGE_PIECES > PIECE_LEAST ? all / EXCHANGE_PIECES : PIECE_LEAST;
 	int n = 0;
 
 	for (int i = 0; i < x->n; i++) {
@@ -235,7 +231,7 @@ exchange_in_pass(const struct exchange *x, bool last)
 		return false;
 	if (x->shards)
 		return x->shards->full || last;
-	return last && (x->dev->kind != DEV_CUDA || tensor_bytes(x->grads) > SUMS_BEHIND);
+	return last && (x->dev->kind != DEV_CUDA || tensor_bytes(x->grads) > EXCHANGE_BEHIND);
 }
 
 bool
@@ -426,14 +422,14 @@ exchange_traffic(const struct exchange *x, int64_t accumulation)
 	double grads = 0, values = 0, turns, passes = (double)accumulation;
 
 	if (!x || !x->shards)
-		return x ? 2 * around((double)tensor_bytes(x->grads), all) : 0;
+		return x ? 2 * around((double)tensor_bytes(x->grads) + (x->half.rank ? (double)tensor_bytes(x->half) : 0), all) : 0;
 	turns = around(shards_turn_bytes(x->shards), n);
 	for (int i = 0; i < x->shards->segments; i++) {
 		const struct segment *g = &x->shards->segment[i];
 		double bytes = (double)g->count * (double)dtype_size(g->dtype);
 		grads += g->train ? (double)g->count * 4 : 0;
-		/* blocks for the forward and for the backward pass, the rest for both */
-		values += x->shards->full && g->unit < x->shards->units - 1 ? 2 * bytes : bytes;
+		/* blocks for the forward pass, and where there is one for the backward pass; the rest for both */
+		values += x->shards->full && g->unit < x->shards->units - 1 && g->unit >= x->shards->first_block ? 2 * bytes : bytes;
 	}
 	if (!x->shards->full)
 		return turns + around(grads + values, n);

@@ -25,6 +25,10 @@ enum sharding {
 	SHARDING_HYBRID,		/* the same among the ranks of a node; each node has all */
 };
 
+/* Bytes of gradients up to which a GPU's passes are recorded and their sums wait for the pass: those of adapters, which take less time than
+ * asking for the kernels one by one would. In how many pieces, about, larger ones are summed while the pass runs. */
+enum { EXCHANGE_BEHIND = 256 << 20, EXCHANGE_PIECES = 16 };
+
 const char *sharding_name(enum sharding s);	/* as the option has it */
 
 /* Gradients that are summed in one go. */
@@ -164,7 +168,8 @@ int exchange_parts(const struct exchange *x);
 /* The same ranks as a plan, for the dry device. */
 struct exchange exchange_planned(const struct exchange *x);
 
-/* Bytes that a rank sends to others in an update of so many micro steps: the gradients, and values that are put together. */
+/* Bytes that a rank, on average, sends to others in an update of so many micro steps: the gradients, and values that are put together; but for
+ * an average (ema.h) of tensors that are kept whole, whose values are put together once more. */
 double exchange_traffic(const struct exchange *x, int64_t accumulation);
 
 /* What a rank has because of sharding; false: nothing, it has what the model has. */

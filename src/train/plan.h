@@ -5,6 +5,7 @@
 #ifndef ACE_TRAIN_PLAN_H
 #define ACE_TRAIN_PLAN_H
 
+#include "train/forecast.h"
 #include "train/step.h"
 
 enum plan_part {
@@ -34,6 +35,7 @@ struct plan {
 	int ranks;			/* that train together; what is said here is one's */
 	double sent;			/* bytes to other ranks in an update */
 	size_t checkpoint;		/* bytes of one on the disk */
+	struct forecast forecast;	/* where rates were given */
 	size_t trained_bytes;		/* of all that trains, whichever rank has it */
 };
 

@@ -192,6 +192,38 @@ fp16_is_planned_for_a_gpu(void **state)
 	cJSON_Delete(f16);
 }
 
+static void
+ranks_are_told_how_long_an_update_takes(void **state)
+{
+	cJSON *o = plan(PAIRS("mixed_precision", "bf16", "model_type", "full", "sharding", "full", "ranks", "16", "compute_ms", "20",
+	                      "gradient_accumulation_steps", "2", "link_gbs", "2"));
+	cJSON *slow = plan(PAIRS("mixed_precision", "bf16", "model_type", "full", "sharding", "full", "ranks", "16", "compute_ms", "20",
+	                         "gradient_accumulation_steps", "2", "link_gbs", "1", "hop_us", "0"));
+	double step = number(o, "forecast", "step_s"), exposed = number(o, "forecast", "exposed_s");
+
+	(void)state;
+	assert_true(number(o, "forecast", "sent") == number(o, NULL, "sent") && fabs(number(o, "forecast", "card") * 8 / number(o, NULL, "sent") - 1) < 1e-9);
+	assert_true(exposed > 0 && fabs(step - 0.04 - exposed) < 1e-9 && fabs(number(o, "forecast", "efficiency") - 0.04 / step) < 1e-9);
+	assert_true(fabs(number(slow, "forecast", "exchange_s") / (number(slow, NULL, "sent") / 1e9) - 1) < 1e-9);
+	assert_true(number(slow, "forecast", "exposed_s") > exposed);
+	assert_true(fabs(number(o, "forecast", "checkpoint_part") * 16 / number(o, NULL, "checkpoint") - 1) < 1e-9);
+	assert_true(fabs(number(o, "forecast", "stall_s") - number(o, "forecast", "checkpoint_part") / 10e9) < 1e-12);
+	cJSON_Delete(o);
+	cJSON_Delete(slow);
+}
+
+static void
+one_rank_exchanges_nothing(void **state)
+{
+	struct settings s;
+
+	(void)state;
+	settle(&s, "ace-inspect", PAIRS("compute_ms", "20"));
+	assert_int_equal(inspect_memory(stdout, &s), ACE_ECONFIG);
+	assert_non_null(strstr(ace_message(), "give ranks as well"));
+	settings_free(&s);
+}
+
 static int
 prepare(void **state)
 {
@@ -226,6 +258,8 @@ main(int argc, char **argv)
 		cmocka_unit_test(a_plan_is_within_two_percent_of_the_run),
 		cmocka_unit_test(without_stores_the_options_say_how_large_a_batch_is),
 		cmocka_unit_test(fp16_is_planned_for_a_gpu),
+		cmocka_unit_test(ranks_are_told_how_long_an_update_takes),
+		cmocka_unit_test(one_rank_exchanges_nothing),
 	};
 
 	if (argc > 4 || (argc == 4 && strcmp(argv[1], "make") == 0))

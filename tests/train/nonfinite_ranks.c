@@ -2,11 +2,7 @@
 /* A loss or gradient of one rank that is not finite: all stop with one message, or all skip that update, whatever the sharding */
 #include "../comm/ranks.h"
 
-#include "base/file.h"
-#include "jobs/init_model.h"
-#include "kernels/kernels.h"
-#include "support/stores.h"
-#include "train/step.h"
+#include "train/team.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -16,86 +12,26 @@ static char *folder;			/* of model and stores; the same on all ranks */
 static int
 setup(void **state)
 {
-	const struct stores_options o = { .clips = 47, .captions = 2, .channels = 8, .rows = 16, .frames = 20, .vary = 4,
-		.text_width = 32, .text_rows = 5, .lyrics = 6, .lyric_vocab = 90, .dtype = F32, .seed = 5 };
-	char name[] = "/tmp/ace-nonfinite-ranks-XXXXXX";
-	size_t size = sizeof name - 1;
-
 	if (open_world(state) != 0)
 		return -1;
-	if (world->rank == 0) {
-		struct init_model_job job = { .preset = "tiny", .seed = 3, .dtype = F32, .threads = 1 };
-		assert_non_null(mkdtemp(name));
-		folder = strdup(name);
-		job.dir = file_path("%s/model", folder);
-		assert_ok(init_model_write(&job));
-		free((char *)job.dir);
-		free(stores_make(folder, &o));
-	}
-	assert_ok(comm_share(world, &folder, &size, 300, "the folder"));
+	folder = team_folder(world);
 	return 0;
 }
 
 static int
 teardown(void **state)
 {
-	if (world->rank == 0)
-		assert_ok(file_remove_tree(folder));
-	free(folder);
+	team_folder_free(world, folder);
 	return close_world(state);
 }
 
-/* A model that several ranks train, one batch each an update. */
-struct team {
-	struct exchange x;
-	struct step step;
-	struct dev dev;
-	struct dit m;
-	struct dataset_list list;
-	struct data *data;
-	struct batch b;
-};
-
 static void
-team_open(struct team *t, enum sharding sharding, const char *rule, int64_t nonfinite, double loss_scale)
+start(struct team *t, enum sharding sharding, const char *rule, int64_t nonfinite, double loss_scale)
 {
-	const struct optim_wish wish = { .optimizer = rule, .beta1 = (double)NAN, .beta2 = (double)NAN, .adam_beta1 = (double)NAN,
-		.adam_beta2 = (double)NAN, .adam_epsilon = (double)NAN, .adam_weight_decay = (double)NAN };
-	static const char *const target[] = { "to_q", "linear_k" };
-	const struct lora_options lora = { .target = target, .n_targets = 2, .rank = 4, .alpha = 4, .seed = 1 };
-	const struct dataset_defaults defaults = { .batch_size = 2 };
-	struct step_options o = { .seed = 1, .flow = FLOW_OPTIONS_DEFAULT, .accumulation = 1, .exchange = &t->x,
-		.schedule = { .rate = 1e-3, .steps = 9 }, .ema = { .decay = 0.1, .interval = 1 }, .clip = { CLIP_NORM, 1 },
-		.nonfinite = nonfinite, .scaler = { .scale = loss_scale, .interval = 2000 } };
-	char unknown[32], *model = file_path("%s/model/ace_step_transformer", folder), *list = file_path("%s/multidatabackend.json", folder);
-	struct data_options d = { .list = &t->list, .seed = 1 };
-	struct batch most;
+	const struct team_options o = { .sharding = sharding, .rule = rule, .adapters = 4, .accumulation = 1, .nonfinite = nonfinite,
+		.loss_scale = loss_scale, .average = true };
 
-	*t = (struct team){ .x = { .comm = world, .sharding = sharding } };
-	assert_ok(dev_open(&t->dev, DEV_CPU, 1));
-	kernels_attach(&t->dev);
-	assert_ok(dit_open(&t->m, model, &(struct dit_options){ .dtype = loss_scale > 0 ? F16 : F32 }, &t->dev));
-	assert_ok(dit_add_lora(&t->m, &lora));
-	assert_ok(dataset_list_read(&t->list, list, &defaults));
-	d.speaker = t->m.cfg.speaker_dim;
-	assert_ok(data_open(&t->data, &d));
-	data_largest(t->data, &most);
-	assert_ok(optim_settings_resolve(&o.optim, &wish, unknown, sizeof unknown));
-	assert_ok(schedule_named(&o.schedule, "linear"));
-	assert_ok(step_open(&t->step, &t->m, &o, (struct step_shape){ most.B, most.T, most.S, most.Y }));
-	free(model);
-	free(list);
-}
-
-static void
-team_close(struct team *t)
-{
-	step_close(&t->step);
-	batch_free(&t->b);
-	data_close(t->data);
-	dataset_list_free(&t->list);
-	dit_close(&t->m);
-	dev_close(&t->dev);
+	team_open(t, world, folder, &o);
 }
 
 enum poison { NOTHING, LOSS, GRADIENT };
@@ -106,7 +42,7 @@ update(struct team *t, int n, enum poison poison, struct step_report *r)
 {
 	bool mine = world->rank == world->size - 1;
 
-	assert_ok(data_batch(t->data, 0, n * world->size + world->rank, &t->b));
+	team_batch(t, n);
 	if (poison == LOSS && mine)
 		t->b.latents[3] = NAN;
 	if (poison == GRADIENT && mine)
@@ -157,7 +93,7 @@ course(enum sharding sharding, const char *rule, enum poison poison, size_t *siz
 	struct team t;
 	double rate;
 
-	team_open(&t, sharding, rule, 1, 0);
+	start(&t, sharding, rule, 1, 0);
 	assert_ok(update(&t, 0, NOTHING, &r));
 	assert_true(r.samples == 2 * world->size && !r.skipped && !r.why);
 	rate = step_rate(&t.step);
@@ -209,7 +145,7 @@ more_of_them_in_a_row_than_allowed_stop_all(void **state)
 
 	(void)state;
 	for (enum sharding k = SHARDING_NONE; k <= SHARDING_HYBRID; k++) {
-		team_open(&t, k, "torch-adamw", 2, 0);
+		start(&t, k, "torch-adamw", 2, 0);
 		assert_ok(update(&t, 0, LOSS, &r));
 		assert_ok(update(&t, 1, GRADIENT, &r));
 		assert_ok(update(&t, 2, NOTHING, &r));		/* from here on they are counted anew */
@@ -231,7 +167,7 @@ a_spoilt_loss_lowers_the_loss_scale(void **state)
 	struct team t;
 
 	(void)state;
-	team_open(&t, SHARDING_FULL, "torch-adamw", 1, 1024);
+	start(&t, SHARDING_FULL, "torch-adamw", 1, 1024);
 	assert_ok(update(&t, 0, GRADIENT, &r));
 	assert_true(r.skipped && !r.why && t.step.spoilt == 0 && t.step.scaler.scale == 512);
 	assert_ok(update(&t, 1, LOSS, &r));
@@ -248,7 +184,7 @@ a_loss_that_is_no_number_on_one_rank_stops_all(void **state)
 	struct team t;
 
 	(void)state;
-	team_open(&t, SHARDING_NONE, "torch-adamw", 0, 0);
+	start(&t, SHARDING_NONE, "torch-adamw", 0, 0);
 	assert_ok(update(&t, 0, NOTHING, &r));
 	assert_int_equal(update(&t, 1, LOSS, &r), ACE_EDATA);
 	snprintf(victim, sizeof victim, "rank %d", world->size - 1);
