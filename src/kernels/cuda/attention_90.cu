@@ -3,6 +3,7 @@
  * J. Shah et al., FlashAttention-3, 2024; as in attention_half.cu the backward pass runs once over keys and once over queries,
  * so that no sum depends on which block came first. */
 #include "kernels/cuda/attention.cuh"
+#include "kernels/cuda/tensor_map.cuh"
 #include "kernels/cuda/wgmma.cuh"
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
@@ -109,15 +110,6 @@ seen_keys(uint32_t (&seen)[N], const float *mask, int first, int count, int lane
 	}
 }
 
-#if HOPPER
-__device__ __forceinline__ void
-barriers_ready()
-{
-	asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
-	__syncthreads();
-}
-#endif
-
 /* --- forward: WIDE queries a block, WIDE keys a tile --- */
 
 template <int W>
@@ -149,7 +141,7 @@ forward(const __grid_constant__ CUtensorMap mq, const __grid_constant__ CUtensor
 			wg::barrier_init(empty_v + 8 * i, 8);
 		}
 	}
-	barriers_ready();
+	wg::barriers_ready();
 	if (group < 0) {
 		wg::fewer_registers<24>();
 		if (threadIdx.x == 0) {
@@ -276,7 +268,7 @@ backward_keys(const __grid_constant__ CUtensorMap mq, const __grid_constant__ CU
 			wg::barrier_init(empty + 8 * i, 8);
 		}
 	}
-	barriers_ready();
+	wg::barriers_ready();
 	if (group < 0) {
 		wg::fewer_registers<40>();
 		if (threadIdx.x == 0) {
@@ -387,7 +379,7 @@ backward_queries(const __grid_constant__ CUtensorMap mq, const __grid_constant__
 			wg::barrier_init(empty + 8 * i, 8);
 		}
 	}
-	barriers_ready();
+	wg::barriers_ready();
 	if (group < 0) {
 		wg::fewer_registers<24>();
 		if (threadIdx.x == 0) {
@@ -459,22 +451,6 @@ backward_queries(const __grid_constant__ CUtensorMap mq, const __grid_constant__
 
 /* --- launching --- */
 
-typedef CUresult (*encode_fn)(CUtensorMap *, CUtensorMapDataType, cuuint32_t, void *, const cuuint64_t *, const cuuint64_t *,
-                              const cuuint32_t *, const cuuint32_t *, CUtensorMapInterleave, CUtensorMapSwizzle,
-                              CUtensorMapL2promotion, CUtensorMapFloatOOBfill);
-
-encode_fn
-encoder()
-{
-	static encode_fn found;
-	void *f = NULL;
-	cudaDriverEntryPointQueryResult result;
-
-	if (!found && cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &f, 12000, cudaEnableDefault, &result) == cudaSuccess)
-		found = (encode_fn)f;
-	return found;
-}
-
 /* x [B, N, columns], rows ld apart, brought box by box of 64 columns and rows rows; what lies beyond is zeros. */
 bool
 map_of(CUtensorMap *map, const void *x, int B, int N, int64_t columns, int64_t ld, int rows)
@@ -483,7 +459,7 @@ map_of(CUtensorMap *map, const void *x, int B, int N, int64_t columns, int64_t l
 	cuuint64_t stride[2] = { (cuuint64_t)ld * 2, (cuuint64_t)ld * 2 * (cuuint64_t)N };
 	cuuint32_t box[3] = { 64, (cuuint32_t)rows, 1 }, step[3] = { 1, 1, 1 };
 
-	return encoder()(map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 3, (void *)x, dim, stride, box, step, CU_TENSOR_MAP_INTERLEAVE_NONE,
+	return tensor_map_encoder()(map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 3, (void *)x, dim, stride, box, step, CU_TENSOR_MAP_INTERLEAVE_NONE,
 	                 CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
 }
 
@@ -538,7 +514,7 @@ bool
 attention_90_can(int arch, int64_t width)
 {
 #ifdef ACE_CUDA_90A
-	return arch == 90 && (width == 64 || width == 128) && encoder();
+	return arch == 90 && (width == 64 || width == 128) && tensor_map_encoder();
 #else
 	(void)arch, (void)width;
 	return false;

@@ -4,6 +4,7 @@
  * y [P, O] = x' [P, k k I] w^T: a row of x' is the window around a pixel, a chunk of 16 bytes of it eight channels of one neighbour,
  * so each chunk is one copy from where it lies. Four warps make a tile of 128 pixels by 128 outputs, 64 by 64 each. */
 #include "kernels/cuda/mma.cuh"
+#include "kernels/cuda/pixels_conv.cuh"
 
 extern "C" {
 #include "kernels/cuda/cudnn.h"
@@ -14,20 +15,13 @@ namespace {
 enum { SIDE = 128, DEEP = 64, CHUNKS = DEEP / 8, STAGES = 3, THREADS = 128, LINES = SIDE * CHUNKS / THREADS, APART = THREADS / CHUNKS };
 enum { TILE_BYTES = SIDE * DEEP * 2, MEMORY = STAGES * 2 * TILE_BYTES, NOWHERE = -(1 << 20) };
 
-struct conv {
-	const bf16 *x, *w, *b;
-	int H, W, I, O, k, stride, W_out;
-	int64_t P, ldy;			/* pixels of the result; its rows' distance */
-	bool silu;
-};
-
 /* The windows' corners of the pixels whose rows this thread fetches. */
 struct corners {
 	int top[LINES], left[LINES];
 };
 
 __device__ __forceinline__ void
-find(struct corners &at, const struct conv &s, int64_t first, int line)
+find(struct corners &at, const struct pixels_conv &s, int64_t first, int line)
 {
 #pragma unroll
 	for (int i = 0; i < LINES; i++) {
@@ -40,7 +34,7 @@ find(struct corners &at, const struct conv &s, int64_t first, int line)
 
 /* Columns DEEP step .. of both factors. */
 __device__ __forceinline__ void
-fetch(uint32_t a, uint32_t b, const struct conv &s, const struct corners &at, int step, int n0, int line, int chunk)
+fetch(uint32_t a, uint32_t b, const struct pixels_conv &s, const struct corners &at, int step, int n0, int line, int chunk)
 {
 	int q = step * CHUNKS + chunk, each = s.I / 8, tap = q / each, c = q % each * 8, dy = tap / s.k, dx = tap % s.k;
 	bool has = tap < s.k * s.k;
@@ -69,7 +63,7 @@ put2(float *to, float a, float b)
 
 template <class T>
 __global__ void __launch_bounds__(THREADS, 2)
-convolve(const __grid_constant__ struct conv s, T *y, int tiles)
+convolve(const __grid_constant__ struct pixels_conv s, T *y, int tiles)
 {
 	extern __shared__ __align__(128) unsigned char memory[];
 	uint32_t base = mma::shared(memory);
@@ -133,7 +127,7 @@ convolve(const __grid_constant__ struct conv s, T *y, int tiles)
 
 template <class T>
 void
-launch(struct dev *d, struct tensor y, const struct conv &s)
+launch(struct dev *d, struct tensor y, const struct pixels_conv &s)
 {
 	int tiles = (s.O + SIDE - 1) / SIDE;
 
@@ -161,7 +155,7 @@ finish(bf16 *y, const bf16 *b, int64_t n, int O)
 
 /* cuDNN's product, then what is left to do to it. */
 bool
-by_cudnn(struct dev *d, struct tensor y, const struct conv &s, struct tensor x, struct tensor w)
+by_cudnn(struct dev *d, struct tensor y, const struct pixels_conv &s, struct tensor x, struct tensor w)
 {
 	int64_t n = tensor_count(y);
 	unsigned blocks = cuda_blocks(n, 4 * THREADS);
@@ -192,7 +186,7 @@ rows(struct tensor x)
 extern "C" void
 cuda_pix_conv(struct dev *d, struct tensor y, struct tensor x, struct tensor w, struct tensor b, int stride, bool silu)
 {
-	struct conv s = { cuda_in<bf16>(x), cuda_in<bf16>(w), b.rank ? cuda_in<bf16>(b) : NULL, (int)x.dim[0], (int)x.dim[1],
+	struct pixels_conv s = { cuda_in<bf16>(x), cuda_in<bf16>(w), b.rank ? cuda_in<bf16>(b) : NULL, (int)x.dim[0], (int)x.dim[1],
 		(int)x.dim[2], (int)w.dim[0], (int)w.dim[1], stride, (int)y.dim[1], y.dim[0] * y.dim[1], tensor_ld(y), silu };
 	const int64_t matrix[TENSOR_RANK] = { w.dim[0], w.dim[3] };
 
@@ -204,6 +198,8 @@ cuda_pix_conv(struct dev *d, struct tensor y, struct tensor x, struct tensor w, 
 	}
 	assert(s.I % 8 == 0 && s.O % 2 == 0 && (uintptr_t)x.data % 16 == 0 && (uintptr_t)w.data % 16 == 0);
 	if (by_cudnn(d, y, s, x, w) || d->status != ACE_OK)
+		return;
+	if (y.dtype == BF16 && pixels_conv_90(d, s, cuda_out<bf16>(y)))
 		return;
 	WITH_TYPE(y.dtype, T, (launch<T>(d, y, s)));
 	cuda_launched(d, "pix_conv");

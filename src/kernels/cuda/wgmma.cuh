@@ -146,6 +146,14 @@ barrier_init(uint32_t at, int count)
 	asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(at), "r"(count) : "memory");
 }
 
+/* Behind all barrier_init, by all threads: the copy engine and they see the barriers. */
+__device__ __forceinline__ void
+barriers_ready()
+{
+	asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+	__syncthreads();
+}
+
 __device__ __forceinline__ void
 barrier_expect(uint32_t at, uint32_t bytes)
 {
