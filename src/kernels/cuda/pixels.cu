@@ -134,18 +134,66 @@ norm_add(bf16 *x, const bf16 *y, const bf16 *w, const bf16 *b, int64_t N, int C,
 		return;
 	x += p * C;
 	y += p * C;
-#pragma unroll 4
 	for (int c = 4 * lane; c < C; c += 128) {
 		float4 a = four(y + c);
 		sum += a.x * a.x + a.y * a.y + a.z * a.z + a.w * a.w;
 	}
 	r = 1.f / sqrtf(warp_sum(sum) / (float)C + eps);
-#pragma unroll 4
 	for (int c = 4 * lane; c < C; c += 128) {
 		float4 a = four(y + c), e = four(x + c), u = four(w + c), v = four(b + c);
 		*reinterpret_cast<uint2 *>(x + c) = make_uint2(pack_bf16(e.x + a.x * r * u.x + v.x, e.y + a.y * r * u.y + v.y),
 		                                               pack_bf16(e.z + a.z * r * u.z + v.z, e.w + a.w * r * u.w + v.w));
 	}
+}
+
+/* The same of C = 8 LANES PIECES channels, LANES a pixel: all that is read is on its way before any of it is wanted. */
+template <int LANES, int PIECES>
+__global__ void __launch_bounds__(THREADS)
+norm_add_wide(bf16 *x, const bf16 *y, const bf16 *w, const bf16 *b, int64_t N, float eps)
+{
+	constexpr int C = 8 * LANES * PIECES;
+	int64_t p = (int64_t)blockIdx.x * (THREADS / LANES) + threadIdx.x / LANES;
+	int lane = (int)threadIdx.x % LANES;
+	float a[PIECES][8], e[PIECES][8], sum = 0.f, r;
+	bool in = p < N;
+
+	x += (in ? p : 0) * C + 8 * lane;
+	y += (in ? p : 0) * C + 8 * lane;
+#pragma unroll
+	for (int i = 0; i < PIECES; i++) {
+		load8(a[i], y + 8 * LANES * i);
+		load8(e[i], x + 8 * LANES * i);
+	}
+#pragma unroll
+	for (int i = 0; i < PIECES; i++)
+#pragma unroll
+		for (int j = 0; j < 8; j++)
+			sum += a[i][j] * a[i][j];
+#pragma unroll
+	for (int i = LANES / 2; i > 0; i >>= 1)
+		sum += __shfl_xor_sync(0xffffffffu, sum, i);
+	r = 1.f / sqrtf(sum / (float)C + eps);
+#pragma unroll
+	for (int i = 0; i < PIECES; i++) {
+		float u[8], v[8];
+		load8(u, w + 8 * (LANES * i + lane));
+		load8(v, b + 8 * (LANES * i + lane));
+#pragma unroll
+		for (int j = 0; j < 8; j++)
+			e[i][j] += a[i][j] * r * u[j] + v[j];
+		if (in)
+			store8(x + 8 * LANES * i, e[i]);
+	}
+}
+
+template <int LANES, int PIECES>
+void
+launch_norm(struct dev *d, struct tensor x, struct tensor y, struct tensor w, struct tensor b, float eps)
+{
+	int64_t N = tensor_rows(x);
+
+	norm_add_wide<LANES, PIECES><<<cuda_blocks(N, THREADS / LANES), THREADS, 0, cuda_stream(d)>>>(
+		cuda_out<bf16>(x), cuda_in<bf16>(y), cuda_in<bf16>(w), cuda_in<bf16>(b), N, eps);
 }
 
 /* Groups of two, from four channels of each of four pixels: eight results a thread. */
@@ -182,18 +230,21 @@ shrink(bf16 *y, const bf16 *x, int64_t count, int W, int O, int C, int group)
 	y[at] = __float2bfloat16_rn(to_float(y[at]) + sum / (float)group);
 }
 
-__global__ void
-group_mean(float *y, const bf16 *x, int64_t count, int O, int group)
+/* A result a warp: pixels have O groups each, and the count goes on over them. */
+__global__ void __launch_bounds__(THREADS)
+group_mean(float *y, const bf16 *x, int64_t count, int group)
 {
-	int64_t at = (int64_t)blockIdx.x * THREADS + threadIdx.x;
+	int64_t at = (int64_t)blockIdx.x * (THREADS / 32) + threadIdx.x / 32;
 	float sum = 0.f;
 
 	if (at >= count)
 		return;
-	x += at * group;		/* pixels have O groups each: the count goes on over them */
-	for (int i = 0; i < group; i++)
+	x += at * group;
+	for (int i = (int)threadIdx.x % 32; i < group; i += 32)
 		sum += to_float(x[i]);
-	y[at] += sum / (float)group;
+	sum = warp_sum(sum);
+	if (threadIdx.x % 32 == 0)
+		y[at] += sum / (float)group;
 }
 
 } // namespace
@@ -232,8 +283,17 @@ cuda_pix_norm_add(struct dev *d, struct tensor x, struct tensor y, struct tensor
 {
 	int64_t N = tensor_rows(x);
 
-	norm_add<<<cuda_blocks(N, THREADS / 32), THREADS, 0, cuda_stream(d)>>>(cuda_out<bf16>(x), cuda_in<bf16>(y), cuda_in<bf16>(w),
-	                                                                     cuda_in<bf16>(b), N, (int)tensor_cols(x), eps);
+	if (N == 0)
+		return;
+	switch (cuda_by8(x) && cuda_by8(y) && cuda_by8(w) && cuda_by8(b) ? tensor_cols(x) : 0) {
+	case 128: launch_norm<16, 1>(d, x, y, w, b, eps); break;
+	case 256: launch_norm<32, 1>(d, x, y, w, b, eps); break;
+	case 512: launch_norm<32, 2>(d, x, y, w, b, eps); break;
+	case 1024: launch_norm<32, 4>(d, x, y, w, b, eps); break;
+	default:
+		norm_add<<<cuda_blocks(N, THREADS / 32), THREADS, 0, cuda_stream(d)>>>(cuda_out<bf16>(x), cuda_in<bf16>(y), cuda_in<bf16>(w),
+		                                                                     cuda_in<bf16>(b), N, (int)tensor_cols(x), eps);
+	}
 	cuda_launched(d, "pix_norm_add");
 }
 
@@ -256,7 +316,7 @@ cuda_pix_group_mean(struct dev *d, struct tensor y, struct tensor x)
 {
 	int64_t n = tensor_count(y);
 
-	group_mean<<<cuda_blocks(n, THREADS), THREADS, 0, cuda_stream(d)>>>(cuda_out<float>(y), cuda_in<bf16>(x), n, (int)tensor_cols(y),
-	                                                                   (int)(tensor_cols(x) / tensor_cols(y)));
+	group_mean<<<cuda_blocks(n, THREADS / 32), THREADS, 0, cuda_stream(d)>>>(cuda_out<float>(y), cuda_in<bf16>(x), n,
+	                                                                        (int)(tensor_cols(x) / tensor_cols(y)));
 	cuda_launched(d, "pix_group_mean");
 }

@@ -62,38 +62,54 @@ beside(const uint32_t (&a)[N], const uint32_t (&b)[N], int i)
 	return __byte_perm(a[i / 2], b[i / 2], i % 2 ? 0x7632 : 0x5410);
 }
 
-/* Sixteen pixels' share of M [D + 1, D] = (V over ones) relu(K)^T. Lane l has channels D/8 (l/4) .. of pixels 2 (l%4), + 1, + 8, + 9;
- * of sum[t][u]: rows D/8 (l/4) + 2 t, + 1, columns D/8 2 (l%4) + u and D/8 further; ones[u]: those columns of the last row. */
+/* What a lane holds of relu(K) and V of sixteen pixels: channels D/8 (l/4) .. of pixels 2 (l%4), + 1, + 8, + 9. */
+template <int D>
+struct piece {
+	uint32_t k[4][(D + 15) / 16], v[4][(D + 15) / 16];
+};
+
+/* Of the `left` pixels from k on; zeros beyond. */
 template <int D>
 __device__ __forceinline__ void
-step(float (&sum)[(D + 15) / 16][D / 8][4], float (&ones)[D / 8][4], const bf16 *k, int64_t ld, int64_t left, int lane)
+bring(struct piece<D> &to, const bf16 *k, int64_t ld, int64_t left, int lane)
 {
-	constexpr int N = D / 8, HALF = (N + 1) / 2;
-	const uint32_t one = 0x3f803f80u, all[4] = { one, one, one, one };
-	uint32_t kw[4][HALF], vw[4][HALF];
+	constexpr int N = D / 8;
 
 #pragma unroll
 	for (int i = 0; i < 4; i++) {
 		int p = 2 * (lane % 4) + i % 2 + i / 2 * 8;
 		const bf16 *at = k + p * ld + lane / 4 * N;
-		if (p < left) {
-			words<N>(kw[i], at);
-			words<N>(vw[i], at + D);
-		}
 #pragma unroll
-		for (int j = 0; j < HALF; j++) {
-			kw[i][j] = p < left ? positive(kw[i][j]) : 0u;
-			vw[i][j] = p < left ? vw[i][j] : 0u;
+		for (int j = 0; j < (N + 1) / 2; j++)
+			to.k[i][j] = to.v[i][j] = 0u;
+		if (p < left) {
+			words<N>(to.k[i], at);
+			words<N>(to.v[i], at + D);
 		}
 	}
+}
+
+/* Sixteen pixels' share of M [D + 1, D] = (V over ones) relu(K)^T. Of sum[t][u] lane l has rows D/8 (l/4) + 2 t, + 1, columns
+ * D/8 2 (l%4) + u and D/8 further; of ones[u] those columns of the last row. */
+template <int D>
+__device__ __forceinline__ void
+step(float (&sum)[(D + 15) / 16][D / 8][4], float (&ones)[D / 8][4], struct piece<D> &x)
+{
+	const uint32_t one = 0x3f803f80u, all[4] = { one, one, one, one };
+
 #pragma unroll
-	for (int u = 0; u < N; u++) {
-		uint32_t b0 = beside(kw[0], kw[1], u), b1 = beside(kw[2], kw[3], u);
+	for (int i = 0; i < 4; i++)
+#pragma unroll
+		for (int j = 0; j < (D + 15) / 16; j++)
+			x.k[i][j] = positive(x.k[i][j]);
+#pragma unroll
+	for (int u = 0; u < D / 8; u++) {
+		uint32_t b0 = beside(x.k[0], x.k[1], u), b1 = beside(x.k[2], x.k[3], u);
 		mma::product(ones[u], all, b0, b1);
 #pragma unroll
 		for (int t = 0; t < (D + 15) / 16; t++) {
-			uint32_t a[4] = { beside(vw[0], vw[1], 2 * t), D > 8 ? beside(vw[0], vw[1], 2 * t + 1) : 0u,
-				beside(vw[2], vw[3], 2 * t), D > 8 ? beside(vw[2], vw[3], 2 * t + 1) : 0u };
+			uint32_t a[4] = { beside(x.v[0], x.v[1], 2 * t), D > 8 ? beside(x.v[0], x.v[1], 2 * t + 1) : 0u,
+				beside(x.v[2], x.v[3], 2 * t), D > 8 ? beside(x.v[2], x.v[3], 2 * t + 1) : 0u };
 			mma::product(sum[t][u], a, b0, b1);
 		}
 	}
@@ -111,8 +127,13 @@ sum_pixels(float *part, const bf16 *x, int64_t pixels, int64_t ld, int64_t per_p
 	float sum[(D + 15) / 16][N][4] = {}, ones[N][4] = {};
 
 	x += (int64_t)blockIdx.x * 3 * D + D;
-	for (int64_t p = from + warp * STEP; p < to; p += WARPS * STEP)
-		step<D>(sum, ones, x + p * ld, ld, to - p, lane);
+	for (int64_t p = from + warp * STEP; p < to; p += 2 * WARPS * STEP) {		/* two at once: memory is far away */
+		struct piece<D> a, b;
+		bring<D>(a, x + p * ld, ld, to - p, lane);
+		bring<D>(b, x + (p + WARPS * STEP) * ld, ld, to - p - WARPS * STEP, lane);
+		step<D>(sum, ones, a);
+		step<D>(sum, ones, b);
+	}
 	for (int turn = 0; turn < WARPS; turn++) {		/* in order, so that the sum is always the same */
 		if (turn == warp) {
 #pragma unroll
@@ -167,7 +188,7 @@ factors_of(struct factors<D> &f, const float *m, int lane)
 /* y = M[:D] relu(Q) / (M[D] relu(Q) + 1e-15), sixteen pixels a warp, ROUNDS times. */
 template <int D>
 __global__ void __launch_bounds__(THREADS)
-weigh_pixels(bf16 *y, const float *part, const bf16 *x, int64_t pixels, int64_t ldx, int64_t ldy, int pieces)
+weigh_pixels(bf16 *__restrict__ y, const float *part, const bf16 *__restrict__ x, int64_t pixels, int64_t ldx, int64_t ldy, int pieces)
 {
 	constexpr int N = D / 4, STEPS = (D + 15) / 16;
 	__shared__ float m[(D + 1) * D];
@@ -185,6 +206,7 @@ weigh_pixels(bf16 *y, const float *part, const bf16 *x, int64_t pixels, int64_t 
 	factors_of<D>(f, m, lane);
 	x += (int64_t)blockIdx.x * 3 * D + lane % 4 * N;
 	y += (int64_t)blockIdx.x * D + lane % 4 * N;
+#pragma unroll 2
 	for (int round = 0; round < ROUNDS; round++) {
 		int64_t p = ((int64_t)blockIdx.y * ROUNDS + round) * WARPS * STEP + warp * STEP + lane / 4;
 		uint32_t q[2][N / 2] = {};
