@@ -47,12 +47,12 @@ given(const struct making *g, const char *name, int64_t wanted, const float **x)
 
 /* What clip k begins with, and what its steps add. */
 static enum status
-begin(struct making *g, int k, float *x, struct loop_noise *fresh)
+begin(struct making *g, int k, float *x, struct generation_noise *fresh)
 {
 	uint64_t seed = g->job->seed + (uint64_t)k;
 	const float *data = NULL;
 
-	*fresh = (struct loop_noise){ .fresh = rng_stream(seed, RNG_GENERATION, 0, 1) };
+	*fresh = (struct generation_noise){ .fresh = rng_stream(seed, RNG_GENERATION, 0, 1) };
 	if (g->noise_open) {
 		ACE_TRY(given(g, "noise", g->n, &data));
 		ACE_TRY(given(g, "step_noise", g->n * g->calls, &fresh->given));
@@ -88,7 +88,7 @@ show(void *me, int call, int calls)
 static enum status
 sample_all(struct making *g, struct generate_model *m)
 {
-	struct loop_noise fresh;
+	struct generation_noise fresh;
 
 	if (m->m->cfg.text_dim != g->heard.width)
 		return ace_fail(ACE_ECONFIG, "the text encoder gives %d numbers a token, the transformer takes %lld", g->heard.width,
@@ -218,7 +218,7 @@ prepare(struct making *g)
 	int outputs;
 
 	ACE_TRY(generate_check_output(j));
-	if (!loop_cost(&j->loop, &g->calls, &outputs))
+	if (!generation_cost(&j->loop, &g->calls, &outputs))
 		return ACE_ECONFIG;			/* has said why */
 	g->frames = sampler_frames(j->seconds);
 	g->n = DIT_CHANNELS * DIT_ROWS * g->frames;
@@ -242,7 +242,7 @@ say_plan(const struct making *g)
 	char device[32], scale[80] = "no guidance";
 	int calls, outputs;
 
-	if (loop_cost(&j->loop, &calls, &outputs) && outputs > calls && guidance_double(guidance))
+	if (generation_cost(&j->loop, &calls, &outputs) && outputs > calls && guidance_double(guidance))
 		snprintf(scale, sizeof scale, "guidance %g for the text, %g for the lyrics", guidance->text, guidance->lyric);
 	else if (outputs > calls)
 		snprintf(scale, sizeof scale, "%s guidance %g", settings_str(j->settings, "guidance_type"), guidance->scale);

@@ -5,7 +5,7 @@
 
 #include "audio/write.h"
 #include "base/settings.h"
-#include "flow/loop.h"
+#include "flow/generation.h"
 #include "models/dit.h"
 
 enum { GENERATE_LORAS = 16, GENERATE_PROMPTS = 1000, GENERATE_STEPS = 1000 };
@@ -30,7 +30,7 @@ struct generate_job {
 	int text_tokens, lyric_tokens;
 	bool per_song, whole_lyrics;
 	/* the run */
-	struct loop_options loop;
+	struct generation_options loop;
 	int place[GENERATE_STEPS];	/* loop.place points here */
 	bool erg_tag;			/* outputs without conditions hear a weakened prompt, */
 	bool erg_lyric;			/* weakened lyrics, */

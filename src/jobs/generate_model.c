@@ -75,7 +75,7 @@ generate_guides(const struct generate_job *j)
 {
 	int calls, outputs;
 
-	return loop_cost(&j->loop, &calls, &outputs) && outputs > calls;
+	return generation_cost(&j->loop, &calls, &outputs) && outputs > calls;
 }
 
 static const struct weakening nothing;
@@ -216,7 +216,9 @@ make_room(struct generate_model *g, int64_t frames, int64_t S, int64_t Y, int64_
 	make_states(g, &c, 0);
 	passes(g, &c, g->branches);
 	dev_close(&dry);
-	if (measured.peak > g->act.size) {
+	if (measured.peak <= g->lent.size) {
+		g->act = g->lent;
+	} else if (!g->memory || measured.peak > g->act.size) {
 		if (g->memory)
 			g->dev->m->free(g->dev, g->memory);
 		g->memory = NULL;
@@ -325,11 +327,11 @@ check_conditions(const struct generate_model *g, const struct generate_condition
 /* --- a run --- */
 
 static enum status
-velocity(void *me, float *const out[LOOP_BRANCHES], int n, const float *x, float timestep, int call, int calls)
+velocity(void *me, float *const out[GENERATION_BRANCHES], int n, const float *x, float timestep, int call, int calls)
 {
 	struct generate_model *g = me;
-	const float times[LOOP_BRANCHES] = { timestep, timestep, timestep };
-	const int branch[LOOP_BRANCHES] = { LOOP_CONDITIONS, n == 3 ? LOOP_TEXT : LOOP_NONE, LOOP_NONE };
+	const float times[GENERATION_BRANCHES] = { timestep, timestep, timestep };
+	const int branch[GENERATION_BRANCHES] = { GENERATION_CONDITIONS, n == 3 ? GENERATION_TEXT : GENERATION_NONE, GENERATION_NONE };
 	struct ctx c = ctx_of(g->dev, &g->act, g->m);
 
 	if (stop_asked())
@@ -350,16 +352,16 @@ velocity(void *me, float *const out[LOOP_BRANCHES], int n, const float *x, float
 
 enum status
 generate_sample(struct generate_model *g, float *x, int64_t frames, const struct generate_conditions *c,
-                const struct generate_text *negative, const struct loop_noise *fresh)
+                const struct generate_text *negative, const struct generation_noise *fresh)
 {
-	const struct loop_network network = { g, velocity };
+	const struct generation_network network = { g, velocity };
 	int64_t apart = negative->n > 0 && negative->n != c->prompt.n && g->branches > 1 ? negative->n : 0;
 	enum status st;
 
 	ACE_TRY(check_conditions(g, c));
 	ACE_TRY(make_room(g, frames, c->prompt.n, c->ids, apart));
 	ACE_TRY(put_conditions(g, c, negative));
-	st = loop_run(&g->job->loop, x, NULL, DIT_CHANNELS, DIT_ROWS, frames, fresh, &network);
+	st = generation_run(&g->job->loop, x, NULL, DIT_CHANNELS, DIT_ROWS, frames, fresh, &network);
 	g->m->weak = nothing;
 	return st;
 }

@@ -5,6 +5,22 @@
 
 #include "jobs/generate.h"
 
+/* --- generate_prompts.c --- */
+
+/* A further clip; name and prompt [n bytes] are copied, lyrics too (NULL or "": instrumental). */
+enum status generate_add(struct generate_clips *c, const char *name, const char *prompt, size_t n, const char *lyrics) ACE_NODISCARD;
+
+/* The clips of a file: what begins with a brace is a library of the Python trainer, else there is a prompt in each line. lyrics: of
+ * those that have none of their own; or NULL. */
+enum status generate_read(struct generate_clips *c, const char *path, const char *lyrics) ACE_NODISCARD;
+
+/* --- generate_settings.c: what ace-generate and validation have in common --- */
+
+/* How lyrics and captions are read. */
+enum status generate_fill_texts(struct generate_job *j, const struct settings *s) ACE_NODISCARD;
+/* What is weakened. */
+enum status generate_fill_weak(struct generate_job *j, const struct settings *s) ACE_NODISCARD;
+
 /* --- generate_texts.c: what the transformer hears of a clip --- */
 
 struct generate_text {
@@ -37,7 +53,7 @@ struct generate_model {
 	const struct generate_job *job;
 	struct dev *dev;
 	void *memory;			/* of the device, for inputs and a pass; owned, grows */
-	struct arena act;
+	struct arena act, lent;		/* lent: where it is large enough, memory of the caller's for the same (base NULL: none) */
 	struct dit_input in;		/* of `branches` samples: conditions, text alone where there are three, none */
 	struct tensor apart, apart_mask;	/* a negative prompt of another length; else rank 0 */
 	struct tensor v, states;
@@ -56,9 +72,9 @@ bool generate_guides(const struct generate_job *j);
 enum status generate_model_open(struct generate_model *g, const struct generate_job *j, struct dit *m) ACE_NODISCARD;
 void generate_model_close(struct generate_model *g);
 
-/* x [channels, rows, frames]: noise in, the latent out; fresh as for loop_run. ACE_ESTOPPED when a signal has asked. */
+/* x [channels, rows, frames]: noise in, the latent out; fresh as for generation_run. ACE_ESTOPPED when a signal has asked. */
 enum status generate_sample(struct generate_model *g, float *x, int64_t frames, const struct generate_conditions *c,
-                            const struct generate_text *negative, const struct loop_noise *fresh) ACE_NODISCARD;
+                            const struct generate_text *negative, const struct generation_noise *fresh) ACE_NODISCARD;
 
 /* --- generate_write.c: files --- */
 

@@ -60,9 +60,8 @@ take_lyrics(const char *text, char **to)
 	return ACE_OK;
 }
 
-/* A further clip; lyrics may be NULL. Texts are copied. */
-static enum status
-add(struct generate_clips *c, const char *name, const char *prompt, size_t n, const char *lyrics)
+enum status
+generate_add(struct generate_clips *c, const char *name, const char *prompt, size_t n, const char *lyrics)
 {
 	struct generate_clip *at;
 
@@ -105,10 +104,12 @@ add_entry(struct generate_clips *c, const char *path, const cJSON *e, const char
 		return ace_fail(ACE_EDATA, "%s: \"%.60s\" cannot be the name of a file", path, e->string);
 	for (int i = 0; i < 3 && !prompt; i++)
 		prompt = member(e, keys[i]);
+	if (cJSON_GetObjectItemCaseSensitive(e, "adapter_strength"))
+		return ace_fail(ACE_EDATA, "%s: \"%s\" has an adapter_strength, which is not built yet", path, e->string);
 	if (!prompt)
 		return ace_fail(ACE_EDATA, "%s: \"%s\" has no prompt; wanted a text, or an object with prompt, caption or tags", path,
 		                e->string);
-	return add(c, e->string, prompt, strlen(prompt), own ? own : lyrics);
+	return generate_add(c, e->string, prompt, strlen(prompt), own ? own : lyrics);
 }
 
 static enum status
@@ -139,22 +140,21 @@ read_lines(struct generate_clips *c, const char *text, const char *lyrics)
 		chars_strip(&from, &len, true, true, char_is_space);
 		snprintf(name, sizeof name, "%d", line);
 		if (len > 0)
-			ACE_TRY(add(c, name, from, len, lyrics));
+			ACE_TRY(generate_add(c, name, from, len, lyrics));
 		text += n + (text[n] == '\n');
 	}
 	return ACE_OK;
 }
 
-/* prompts=FILE: what begins with a brace is the library of the Python trainer, else there is a prompt in each line. */
-static enum status
-read_prompts(struct generate_clips *c, const char *path, const char *lyrics)
+enum status
+generate_read(struct generate_clips *c, const char *path, const char *lyrics)
 {
 	char *text;
 	size_t len;
 	enum status st;
 
 	if (!file_exists(path))
-		return ace_fail(ACE_ENOINPUT, "prompts=%s: no such file", path);
+		return ace_fail(ACE_ENOINPUT, "%s: no such file; wanted a list of prompts", path);
 	ACE_TRY(text_file_read(path, &text, &len));
 	if (!text_file_good(text, len))
 		st = ace_fail(ACE_EDATA, "%s: prompts are not UTF-8 text", path);
@@ -183,9 +183,9 @@ generate_clips_of(struct generate_clips *c, const struct settings *s)
 	if (text && *text)
 		st = take_lyrics(text, &lyrics);
 	if (st == ACE_OK && path)
-		st = read_prompts(c, path, lyrics);
+		st = generate_read(c, path, lyrics);
 	else if (st == ACE_OK)
-		st = add(c, "", prompt ? prompt : "", prompt ? strlen(prompt) : 0, lyrics);
+		st = generate_add(c, "", prompt ? prompt : "", prompt ? strlen(prompt) : 0, lyrics);
 	free(lyrics);
 	return st;
 }

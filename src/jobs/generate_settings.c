@@ -118,7 +118,7 @@ fill_places(struct generate_job *j, const char *text)
 
 /* FIRST-LAST, the text of an option. */
 static enum status
-fill_weak(struct weakening *w, bool on, const char *name, const char *text)
+weak_range(struct weakening *w, bool on, const char *name, const char *text)
 {
 	int first = -1, last = -1, n = 0;
 
@@ -131,13 +131,21 @@ fill_weak(struct weakening *w, bool on, const char *name, const char *text)
 	return ACE_OK;
 }
 
+enum status
+generate_fill_weak(struct generate_job *j, const struct settings *s)
+{
+	j->erg_lyric = settings_bool(s, "erg_lyric");
+	ACE_TRY(weak_range(&j->layers, j->erg_lyric, "erg_lyric_layers", settings_str(s, "erg_lyric_layers")));
+	return weak_range(&j->blocks, settings_bool(s, "erg_diffusion"), "erg_diffusion_blocks", settings_str(s, "erg_diffusion_blocks"));
+}
+
 static enum status
 fill_run(struct generate_job *j, const struct settings *s)
 {
 	struct guidance_options *g = &j->loop.guidance;
 	const char *place = settings_str(s, "oss_steps");
 
-	j->loop = LOOP_DEFAULT;
+	j->loop = GENERATION_DEFAULT;
 	j->loop.shift = settings_f64(s, "flow_schedule_shift");
 	j->loop.steps = (int)settings_i64(s, "steps");
 	j->loop.omega = settings_f64(s, "omega_scale");
@@ -151,10 +159,7 @@ fill_run(struct generate_job *j, const struct settings *s)
 		return ace_fail(ACE_EBUG, "scheduler=%s, guidance_type=%s: no such name", settings_str(s, "scheduler"),
 		                settings_str(s, "guidance_type"));
 	j->erg_tag = settings_bool(s, "erg_tag");
-	j->erg_lyric = settings_bool(s, "erg_lyric");
-	ACE_TRY(fill_weak(&j->layers, j->erg_lyric, "erg_lyric_layers", settings_str(s, "erg_lyric_layers")));
-	ACE_TRY(fill_weak(&j->blocks, settings_bool(s, "erg_diffusion"), "erg_diffusion_blocks",
-	                  settings_str(s, "erg_diffusion_blocks")));
+	ACE_TRY(generate_fill_weak(j, s));
 	j->seconds = settings_f64(s, "duration");
 	j->seed = (uint64_t)settings_i64(s, "seed");
 	j->noise = settings_str(s, "noise");
@@ -166,12 +171,11 @@ fill_run(struct generate_job *j, const struct settings *s)
 	return place && *place ? fill_places(j, place) : ACE_OK;
 }
 
-static enum status
-fill_texts(struct generate_job *j, const struct settings *s)
+enum status
+generate_fill_texts(struct generate_job *j, const struct settings *s)
 {
 	int64_t most = settings_i64(s, "lyrics_max_tokens");
 
-	j->negative = path_given(s, "negative_prompt");
 	j->vocab = settings_str(s, "lyric_vocab");
 	j->tables = path_given(s, "text_data_dir");
 	j->unidic = path_given(s, "unidic_dir");
@@ -234,7 +238,8 @@ generate_fill(struct generate_job *j, const struct settings *s)
 	*j = (struct generate_job){ .settings = s };
 	ACE_TRY(fill_run(j, s));
 	ACE_TRY(fill_output(j, s));
-	ACE_TRY(fill_texts(j, s));
+	ACE_TRY(generate_fill_texts(j, s));
+	j->negative = path_given(s, "negative_prompt");
 	ACE_TRY(fill_loras(j, s));
 	return fill_model(j, s);
 }

@@ -133,6 +133,8 @@ open_model(struct train *t)
 
 	ACE_TRY(device_open(&t->dev, t->j.device, t->j.threads, ranks_device(t->comm)));
 	t->dev.tf32 = t->j.tf32;
+	if (!t->j.dry_run)
+		ACE_TRY(train_validation_encode(t));
 	if (t->j.device == DEV_CUDA)
 		ACE_TRY(train_plan_fits_device(&t->plan, &t->j, c, &t->dev));
 	else
@@ -159,6 +161,7 @@ open_step(struct train *t)
 		const struct evaluation_options o = { &t->j.data, t->j.eval_dataset, t->j.eval_clips, t->j.eval_times };
 		ACE_TRY(evaluation_open(&t->evaluation, &t->step, &o));
 	}
+	ACE_TRY(train_validation_ready(t));
 	return loop_open(&t->loop, &t->step, t->data, &t->limits, t->at);
 }
 
@@ -279,11 +282,12 @@ static enum status
 train(struct train *t)
 {
 	struct loop_report r;
-	bool more = true, evaluated;
+	bool more = true, evaluated, rendered;
 	double eval = 0;
 
 	msg_debug("the first update begins %.2f s after the start", clock_now() - t->began);
 	train_may_be_late(t, false);
+	ACE_TRY(train_validate(t, NULL, &rendered));
 	ACE_TRY(ask(t));
 	while (more) {
 		if (t->asked & (ASKED_STOP | ASKED_BY_CLOCK))
@@ -303,6 +307,11 @@ train(struct train *t)
 			ACE_TRY(train_save(t, !save));
 		if (save || rolling)
 			ACE_TRY(mind_disk(t));
+		ACE_TRY(train_validate(t, &r, &rendered));
+		if (rendered)			/* it takes its time */
+			ACE_TRY(ask(t));
+		if (rendered && t->asked & ASKED_SAVE)
+			ACE_TRY(train_save(t, false));
 	}
 	if (t->step.updates == t->start && !t->c.path)
 		return ace_fail(ACE_ECONFIG, "no update: the data sets have fewer batches than gradient_accumulation_steps=%lld in all "
@@ -333,6 +342,7 @@ run(struct train *t)
 	if (!t->j.check && !t->j.dry_run)
 		ACE_TRY(preprocess_missing(t->settings, &t->j.list, t->comm));
 	ACE_TRY(train_agree(t, look(t)));
+	ACE_TRY(train_agree(t, train_validation_open(t)));
 	if (t->j.check) {
 		ACE_TRY(train_agree(t, train_models_end(t)));
 		msg_info("checked    model, data and settings fit; nothing was written");
@@ -361,6 +371,7 @@ tidy(struct train *t)
 
 	train_wait_scripts(t, true);
 	evaluation_close(&t->evaluation);
+	train_validation_close(t);
 	loop_close(&t->loop);
 	st = train_close_files(t);
 	step_close(&t->step);

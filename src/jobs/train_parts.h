@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 struct train_models;
+struct train_validation;
 
 enum { TRAIN_SCRIPTS = 8 };
 
@@ -34,6 +35,7 @@ struct train {
 	struct step step;
 	struct loop loop;
 	struct evaluation evaluation;
+	struct train_validation *validation;	/* clips to render; NULL: none */
 	struct loop_place at;		/* where the data begins */
 	struct loop_limits limits;
 	struct plan plan;
@@ -88,6 +90,15 @@ double train_peak(const struct train *t);
 
 /* train_dry.c: time and disk space that a run would take. ACE_EIO when the disk is too small. */
 enum status train_say_dry(struct train *t) ACE_NODISCARD;
+
+/* train_validate.c: clips that are rendered while training. open: what the options ask for; encode: once the device is open, before the
+ * model; ready: once the step is. Without prompts, or with validation_disable, they do nothing. */
+enum status train_validation_open(struct train *t) ACE_NODISCARD;
+enum status train_validation_encode(struct train *t) ACE_NODISCARD;
+enum status train_validation_ready(struct train *t) ACE_NODISCARD;
+void train_validation_close(struct train *t);
+/* Behind an update, or (NULL) before the first one: render when it is time; *rendered: whether it was. Collective. */
+enum status train_validate(struct train *t, const struct loop_report *r, bool *rendered) ACE_NODISCARD;
 
 /* train_save.c: files. */
 /* effective.json, run.json, metrics. Checkpoints of another course than this run's are set aside first. */

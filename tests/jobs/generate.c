@@ -62,7 +62,7 @@ open_bench(struct bench *b)
 	int modules, width;
 
 	*b = (struct bench){ .job = { .transformer = transformer, .dit = { .dtype = F32, .attention_masks = true, .base = F32 },
-		.loop = LOOP_DEFAULT, .erg_tag = true, .erg_lyric = true, .layers = { 1, 2, 0.01f, 0 }, .blocks = { 1, 3, 0.01f, 0 } } };
+		.loop = GENERATION_DEFAULT, .erg_tag = true, .erg_lyric = true, .layers = { 1, 2, 0.01f, 0 }, .blocks = { 1, 3, 0.01f, 0 } } };
 	b->job.loop.steps = 4;
 	b->job.loop.guidance.interval = 1;
 	b->job.loop.guidance.scale = 3;
@@ -123,9 +123,10 @@ static enum status
 one_branch(struct bench *b, float *out, int branch, const float *x, float timestep)
 {
 	static const struct weakening nothing;
-	struct weakening layers = branch == LOOP_CONDITIONS ? nothing : b->job.layers;
-	struct weakening blocks = branch == LOOP_NONE ? b->job.blocks : nothing;
-	const struct generate_text *text = branch != LOOP_NONE ? &b->c.prompt : b->negative.x ? &b->negative : b->c.weak.x ? &b->c.weak : NULL;
+	struct weakening layers = branch == GENERATION_CONDITIONS ? nothing : b->job.layers;
+	struct weakening blocks = branch == GENERATION_NONE ? b->job.blocks : nothing;
+	const struct generate_text *none = b->negative.x ? &b->negative : b->c.weak.x ? &b->c.weak : NULL;
+	const struct generate_text *text = branch == GENERATION_NONE ? none : &b->c.prompt;
 	struct arena a = { 0 };
 	struct dev dry;
 
@@ -139,7 +140,7 @@ one_branch(struct bench *b, float *out, int branch, const float *x, float timest
 			memcpy(i.in.latents.data, x, NUMBERS * sizeof *x);
 			*(float *)i.in.timestep.data = timestep;
 			memset(i.in.lyric_ids.data, 0, tensor_bytes(i.in.lyric_ids));
-			if (branch == LOOP_CONDITIONS || b->job.erg_lyric)
+			if (branch == GENERATION_CONDITIONS || b->job.erg_lyric)
 				memcpy(i.in.lyric_ids.data, b->c.id, tensor_bytes(i.in.lyric_ids));
 			for (int k = 0; k < LYRICS; k++)
 				((float *)i.in.lyric_mask.data)[k] = (float)b->c.mask;
@@ -160,7 +161,7 @@ one_branch(struct bench *b, float *out, int branch, const float *x, float timest
 }
 
 static enum status
-one_by_one(void *me, float *const out[LOOP_BRANCHES], int n, const float *x, float timestep, int call, int calls)
+one_by_one(void *me, float *const out[GENERATION_BRANCHES], int n, const float *x, float timestep, int call, int calls)
 {
 	(void)call;
 	(void)calls;
@@ -174,8 +175,8 @@ static void
 both_ways(struct bench *b, float to[NUMBERS])
 {
 	static const struct weakening nothing;
-	const struct loop_network network = { b, one_by_one };
-	const struct loop_noise fresh = { .fresh = rng_stream(1, RNG_TEST, 9, 0) };
+	const struct generation_network network = { b, one_by_one };
+	const struct generation_noise fresh = { .fresh = rng_stream(1, RNG_TEST, 9, 0) };
 	float want[NUMBERS];
 	struct generate_model g;
 
@@ -184,7 +185,7 @@ both_ways(struct bench *b, float to[NUMBERS])
 	assert_ok(generate_model_open(&g, &b->job, &b->m));
 	assert_ok(generate_sample(&g, to, FRAMES, &b->c, &b->negative, &fresh));
 	generate_model_close(&g);
-	assert_ok(loop_run(&b->job.loop, want, NULL, 8, 16, FRAMES, &fresh, &network));
+	assert_ok(generation_run(&b->job.loop, want, NULL, 8, 16, FRAMES, &fresh, &network));
 	assert_ok(dit_weaken(&b->m, &nothing, &nothing));
 	golden_close("the latent", to, want, NUMBERS, 1e-4);
 }
@@ -298,7 +299,7 @@ an_id_outside_the_table_and_too_few_layers_are_named(void **state)
 	open_bench(&b);
 	assert_ok(generate_model_open(&g, &b.job, &b.m));
 	b.c.id[2] = (int32_t)b.m.cfg.lyric_vocab;
-	assert_int_equal(generate_sample(&g, x, FRAMES, &b.c, &b.negative, &(struct loop_noise){ 0 }), ACE_ECONFIG);
+	assert_int_equal(generate_sample(&g, x, FRAMES, &b.c, &b.negative, &(struct generation_noise){ 0 }), ACE_ECONFIG);
 	assert_non_null(strstr(ace_message(), "vocabulary"));
 	generate_model_close(&g);
 	b.job.layers.to = b.job.layers.from + 9;

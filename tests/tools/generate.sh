@@ -63,7 +63,7 @@ expect 64 "euler, heun or pingpong" "a scheduler that is not there is refused" p
 expect 64 "no scale" "a scale of an adapter that is no number is refused" prompt=jazz lora=model:loud
 expect 66 "lora=none.safetensors: no such file" "an adapter that is not there is named" prompt=jazz lora=none.safetensors
 expect 66 "lyrics=none.txt: no such file" "lyrics that are not there are named" prompt=jazz lyrics=none.txt
-expect 66 "prompts=none.json: no such file" "prompts that are not there are named" prompts=none.json
+expect 66 "none.json: no such file" "prompts that are not there are named" prompts=none.json
 expect 66 "nomodel" "a model that is not there is named" prompt=jazz model=./nomodel
 expect 64 "exclude each other" "prompt and prompts exclude each other" prompt=jazz prompts=song.txt
 expect 64 "go together" "two scales go together" prompt=jazz guidance_scale_text=3

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Rows of the option table (base/options.h). */
 	{ .name = "validation_prompt", .type = OPT_STRING, .env = "VALIDATION_PROMPT",
-	  .programs = OPT_CONFIGURED, .category = "validation",
+	  .programs = OPT_TRAINING, .category = "validation",
 	  .help = "Caption to render." },
 	{ .name = "validation_lyrics", .type = OPT_STRING, .programs = OPT_TRAINING,
 	  .category = "validation",
@@ -26,12 +26,12 @@
 	  .env = "VALIDATION_SEED", .programs = OPT_TRAINING, .category = "validation",
 	  .help = "Noise seed; empty uses seed." },
 	{ .name = "validation_negative_prompt", .type = OPT_STRING, .initial = "",
-	  .programs = OPT_CONFIGURED, .category = "validation",
+	  .programs = OPT_TRAINING, .category = "validation",
 	  .help = "Text of the unconditional side; empty string means zeroed text." },
 	{ .name = "validation_prompt_library", .type = OPT_BOOL_OR_STRING, .initial = "false",
 	  .programs = OPT_CONFIGURED, .category = "validation",
 	  .help = "Use a built-in list of music prompts." },
-	{ .name = "user_prompt_library", .type = OPT_PATH, .programs = OPT_CONFIGURED,
+	{ .name = "user_prompt_library", .type = OPT_PATH, .programs = OPT_TRAINING,
 	  .category = "validation",
 	  .help = "JSON object: short name -> text, or object with prompt/caption/tags and lyrics." },
 	{ .name = "validation_disable", .type = OPT_BOOL, .initial = "false", .programs = OPT_TRAINING,

@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "flow/loop.h"
+#include "flow/generation.h"
 
 #include <math.h>
 #include <stdlib.h>
 
 struct loop {
-	const struct loop_options *o;
+	const struct generation_options *o;
 	struct schedule_of_run run;
 	struct sampler sampler;
 	struct guidance guidance;
-	float *memory, *out[LOOP_BRANCHES], *fresh;
+	float *memory, *out[GENERATION_BRANCHES], *fresh;
 	int steps, start, end;
 };
 
 static enum status
 plan(struct loop *l)
 {
-	const struct loop_options *o = l->o;
+	const struct generation_options *o = l->o;
 
 	l->steps = o->strength > 0 ? sampler_steps_from(o->steps, o->strength) : o->steps;
 	ACE_TRY(guidance_check(&o->guidance));
@@ -37,12 +37,12 @@ room(struct loop *l, int64_t channels, int64_t rows, int64_t frames)
 {
 	int64_t n = channels * rows * frames;
 
-	l->memory = malloc((size_t)(LOOP_BRANCHES + 1) * (size_t)n * sizeof *l->memory);
+	l->memory = malloc((size_t)(GENERATION_BRANCHES + 1) * (size_t)n * sizeof *l->memory);
 	if (!l->memory)
 		return ace_fail(ACE_ENOMEM, "no memory for a sample of %lld frames", (long long)frames);
-	for (int b = 0; b < LOOP_BRANCHES; b++)
+	for (int b = 0; b < GENERATION_BRANCHES; b++)
 		l->out[b] = l->memory + b * n;
-	l->fresh = l->memory + LOOP_BRANCHES * n;
+	l->fresh = l->memory + GENERATION_BRANCHES * n;
 	ACE_TRY(sampler_open(&l->sampler, &l->run, l->o->omega, 1, n));
 	return guidance_open(&l->guidance, &l->o->guidance, 1, channels, rows * frames);
 }
@@ -56,7 +56,7 @@ branches(const struct loop *l, int call)
 }
 
 static const float *
-fresh_noise(struct loop *l, const struct loop_noise *noise, int call, int64_t n)
+fresh_noise(struct loop *l, const struct generation_noise *noise, int call, int64_t n)
 {
 	if (l->run.kind != SAMPLER_PINGPONG)
 		return NULL;
@@ -67,7 +67,7 @@ fresh_noise(struct loop *l, const struct loop_noise *noise, int call, int64_t n)
 }
 
 static enum status
-step(struct loop *l, float *x, int64_t n, int call, const struct loop_noise *noise, const struct loop_network *network)
+step(struct loop *l, float *x, int64_t n, int call, const struct generation_noise *noise, const struct generation_network *network)
 {
 	int asked = branches(l, call);
 	double scale;
@@ -75,10 +75,10 @@ step(struct loop *l, float *x, int64_t n, int call, const struct loop_noise *noi
 	ACE_TRY(network->velocity(network->me, l->out, asked, x, l->run.timestep[call], call, l->run.n));
 	if (asked > 1) {
 		scale = guidance_scale_at(&l->o->guidance, l->start, l->end, call);
-		guidance_apply(&l->guidance, l->out[LOOP_CONDITIONS], l->out[LOOP_CONDITIONS], l->out[LOOP_NONE],
-		               l->out[LOOP_TEXT], scale, call);
+		guidance_apply(&l->guidance, l->out[GENERATION_CONDITIONS], l->out[GENERATION_CONDITIONS], l->out[GENERATION_NONE],
+		               l->out[GENERATION_TEXT], scale, call);
 	}
-	sampler_step(&l->sampler, call, x, l->out[LOOP_CONDITIONS], fresh_noise(l, noise, call, n));
+	sampler_step(&l->sampler, call, x, l->out[GENERATION_CONDITIONS], fresh_noise(l, noise, call, n));
 	return ACE_OK;
 }
 
@@ -103,8 +103,8 @@ check_values(const float *x, int64_t n)
 }
 
 enum status
-loop_run(const struct loop_options *o, float *x, const float *reference, int64_t channels, int64_t rows, int64_t frames,
-         const struct loop_noise *noise, const struct loop_network *network)
+generation_run(const struct generation_options *o, float *x, const float *reference, int64_t channels, int64_t rows, int64_t frames,
+               const struct generation_noise *noise, const struct generation_network *network)
 {
 	int64_t n = channels * rows * frames;
 	struct loop l = { .o = o };
@@ -126,7 +126,7 @@ loop_run(const struct loop_options *o, float *x, const float *reference, int64_t
 }
 
 bool
-loop_cost(const struct loop_options *o, int *calls, int *outputs)
+generation_cost(const struct generation_options *o, int *calls, int *outputs)
 {
 	struct loop l = { .o = o };
 	bool good = plan(&l) == ACE_OK;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Whole runs, with a stand-in for the network: the trajectories of the reference. */
-#include "flow/loop.h"
+#include "flow/generation.h"
 
 #include "support/golden.h"
 #include "support/test.h"
@@ -29,7 +29,7 @@ named(const struct st_file *f, const char *name, const char *part)
 /* Branch b gives a[b] x + bias[b]; each call also looks at what the step before has made. */
 struct stand_in {
 	const char *name;
-	struct tensor bias[LOOP_BRANCHES], trajectory;
+	struct tensor bias[GENERATION_BRANCHES], trajectory;
 	const cJSON *scales;
 	int64_t n;
 	double limit;
@@ -37,7 +37,7 @@ struct stand_in {
 };
 
 static enum status
-velocity(void *me, float *const out[LOOP_BRANCHES], int n, const float *x, float timestep, int call, int calls)
+velocity(void *me, float *const out[GENERATION_BRANCHES], int n, const float *x, float timestep, int call, int calls)
 {
 	static const float a[] = { 0.9f, 0.7f, 0.8f };
 	struct stand_in *s = me;
@@ -55,9 +55,9 @@ velocity(void *me, float *const out[LOOP_BRANCHES], int n, const float *x, float
 }
 
 static void
-read_options(struct loop_options *o, const cJSON *one)
+read_options(struct generation_options *o, const cJSON *one)
 {
-	*o = LOOP_DEFAULT;
+	*o = GENERATION_DEFAULT;
 	assert_true(sampler_named(&o->kind, cJSON_GetStringValue(cJSON_GetObjectItem(one, "kind"))));
 	assert_true(guidance_named(&o->guidance.kind, cJSON_GetStringValue(cJSON_GetObjectItem(one, "cfg_type"))));
 	o->shift = number(one, "shift");
@@ -78,13 +78,13 @@ check_case(const struct st_file *f, const cJSON *one)
 	static const char *const branches[] = { "bias.cond", "bias.uncond", "bias.text_only" };
 	const char *name = cJSON_GetStringValue(cJSON_GetObjectItem(one, "name"));
 	struct stand_in s = { .name = name, .scales = cJSON_GetObjectItem(one, "scale_per_step") };
-	const struct loop_network network = { &s, velocity };
+	const struct generation_network network = { &s, velocity };
 	struct tensor x, reference = { 0 }, fresh = { 0 };
-	struct loop_options o;
+	struct generation_options o;
 	int calls, outputs;
 
 	read_options(&o, one);
-	for (int b = 0; b < LOOP_BRANCHES; b++)
+	for (int b = 0; b < GENERATION_BRANCHES; b++)
 		s.bias[b] = named(f, name, branches[b]);
 	s.trajectory = named(f, name, "trajectory");
 	s.limit = o.kind == SAMPLER_HEUN ? 2e-4 : 1e-4;
@@ -94,13 +94,14 @@ check_case(const struct st_file *f, const cJSON *one)
 	if (o.kind == SAMPLER_PINGPONG)
 		fresh = named(f, name, "step_noise");
 	s.n = tensor_count(x);
-	assert_ok(loop_run(&o, x.data, reference.data, x.dim[1], x.dim[2], x.dim[3], &(struct loop_noise){ .given = fresh.data }, &network));
+	assert_ok(generation_run(&o, x.data, reference.data, x.dim[1], x.dim[2], x.dim[3],
+	                         &(struct generation_noise){ .given = fresh.data }, &network));
 	assert_int_equal(s.calls, s.trajectory.dim[0]);
 	golden_close(name, x.data, (float *)s.trajectory.data + (s.calls - 1) * s.n, s.n, s.limit);
-	assert_true(loop_cost(&o, &calls, &outputs));
+	assert_true(generation_cost(&o, &calls, &outputs));
 	assert_int_equal(calls, s.calls);
 	assert_true(outputs >= calls);
-	for (int b = 0; b < LOOP_BRANCHES; b++)
+	for (int b = 0; b < GENERATION_BRANCHES; b++)
 		free(s.bias[b].data);
 	free(s.trajectory.data);
 	free(x.data);
@@ -131,7 +132,7 @@ struct simple {
 };
 
 static enum status
-simple(void *me, float *const out[LOOP_BRANCHES], int n, const float *x, float timestep, int call, int calls)
+simple(void *me, float *const out[GENERATION_BRANCHES], int n, const float *x, float timestep, int call, int calls)
 {
 	struct simple *s = me;
 
@@ -147,19 +148,19 @@ simple(void *me, float *const out[LOOP_BRANCHES], int n, const float *x, float t
 }
 
 static enum status
-run(const struct loop_options *o, struct simple *s, uint64_t seed, float x[12])
+run(const struct generation_options *o, struct simple *s, uint64_t seed, float x[12])
 {
-	const struct loop_network network = { s, simple };
+	const struct generation_network network = { s, simple };
 
 	rng_normal_fill(rng_stream(1, RNG_TEST, 0, 0), x, 12);
 	s->calls = 0;
-	return loop_run(o, x, NULL, 2, 2, 3, &(struct loop_noise){ .fresh = rng_stream(seed, RNG_TEST, 1, 0) }, &network);
+	return generation_run(o, x, NULL, 2, 2, 3, &(struct generation_noise){ .fresh = rng_stream(seed, RNG_TEST, 1, 0) }, &network);
 }
 
 static void
 pingpong_depends_on_its_fresh_noise_and_euler_does_not(void **state)
 {
-	struct loop_options o = LOOP_DEFAULT;
+	struct generation_options o = GENERATION_DEFAULT;
 	struct simple s = { .fail_at = -1, .value = 0.5f };
 	float one[12], two[12];
 
@@ -179,7 +180,7 @@ pingpong_depends_on_its_fresh_noise_and_euler_does_not(void **state)
 static void
 a_failure_of_the_network_ends_the_run(void **state)
 {
-	struct loop_options o = LOOP_DEFAULT;
+	struct generation_options o = GENERATION_DEFAULT;
 	struct simple s = { .fail_at = 3, .value = 0.5f };
 	float x[12];
 
@@ -195,7 +196,7 @@ static void
 chosen_steps_are_as_many_calls(void **state)
 {
 	static const int place[] = { 2, 5, 9 };
-	struct loop_options o = LOOP_DEFAULT;
+	struct generation_options o = GENERATION_DEFAULT;
 	struct simple s = { .fail_at = -1, .value = 0.5f };
 	float x[12];
 

@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Clips that are rendered while training, from the same prompts and the same noise each time (training.md section 13).
+ *
+ * The first rank does it: prompts are encoded before the transformer is opened, passes use the memory of a step, and the decoder is opened
+ * each time. What goes wrong with a clip is a warning; the run goes on, and its numbers are those of one without validation. */
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/hub.h"
+#include "base/json.h"
+#include "base/msg.h"
+#include "base/stop.h"
+#include "jobs/generate_parts.h"
+#include "jobs/train_parts.h"
+#include "models/sound.h"
+#include "train/state.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { RATE = 48000 };
+
+struct train_validation {
+	struct generate_job job;
+	struct generate_clips clips;
+	struct generate_conditioned heard;	/* on the first rank */
+	struct generate_model model;
+	int64_t steps, epochs, after_step, after_epoch;
+	int64_t copies;			/* num_validation_images: 1 */
+	bool startup, randomize, raw, average;
+	int64_t frames;
+	/* of the clips under way */
+	struct train *train;
+	float *latent;
+	uint64_t seed;
+	int done;
+	enum status st;
+};
+
+/* --- what is asked for --- */
+
+static enum status
+fill_run(struct generate_job *j, const struct settings *s)
+{
+	const char *kind = settings_str(s, "validation_noise_scheduler"), *form = settings_str(s, "validation_guidance_type");
+	const char *negative = settings_str(s, "validation_negative_prompt");
+
+	*j = (struct generate_job){ .settings = s, .loop = GENERATION_DEFAULT, .rate = RATE, .format = AUDIO_PCM16 };
+	j->loop.shift = settings_f64(s, "flow_schedule_shift");
+	j->loop.steps = (int)settings_i64(s, "validation_num_inference_steps");
+	j->loop.omega = settings_f64(s, "validation_omega_scale");
+	j->loop.guidance.scale = settings_f64(s, "validation_guidance");
+	j->erg_tag = settings_bool(s, "validation_erg_tag");
+	j->seconds = settings_f64(s, "validation_audio_duration");
+	j->seed = (uint64_t)(settings_has(s, "validation_seed") ? settings_i64(s, "validation_seed") : settings_i64(s, "seed"));
+	j->negative = negative && *negative ? negative : NULL;
+	if (!sampler_named(&j->loop.kind, kind) || !guidance_named(&j->loop.guidance.kind, form))
+		return ace_fail(ACE_EBUG, "validation_noise_scheduler=%s, validation_guidance_type=%s: no such name", kind, form);
+	ACE_TRY(generate_fill_weak(j, s));
+	return generate_fill_texts(j, s);
+}
+
+static void
+fill_course(struct train_validation *v, const struct settings *s, bool average)
+{
+	const char *which = settings_str(s, "ema_validation");
+
+	v->steps = settings_i64(s, "validation_step_interval");
+	v->epochs = settings_i64(s, "validation_epoch_interval");
+	v->after_step = settings_i64(s, "validate_after_step");
+	v->after_epoch = settings_i64(s, "validate_after_epoch");
+	v->startup = settings_bool(s, "validation_on_startup");
+	v->randomize = settings_bool(s, "validation_randomize");
+	v->copies = settings_i64(s, "num_validation_images");
+	v->average = average && strcmp(which, "none") != 0;
+	v->raw = !v->average || strcmp(which, "comparison") == 0;
+	v->frames = sampler_frames(v->job.seconds);
+}
+
+/* The prompts in their order; none, and nothing is rendered, when no option gives any. */
+static enum status
+list(struct generate_clips *c, const struct settings *s)
+{
+	const char *prompt = settings_str(s, "validation_prompt"), *lyrics = settings_str(s, "validation_lyrics");
+	const char *library = settings_str(s, "user_prompt_library");
+	bool own = prompt || (lyrics && *lyrics);
+
+	if (!own && !library)
+		return ACE_OK;
+	if (!settings_bool(s, "validation_disable_unconditional"))
+		ACE_TRY(generate_add(c, "unconditional", "", 0, lyrics));
+	if (library)
+		ACE_TRY(generate_read(c, library, lyrics));
+	return own ? generate_add(c, "validation", prompt ? prompt : "", prompt ? strlen(prompt) : 0, lyrics) : ACE_OK;
+}
+
+/* The other parts of the model must be there: said now, not at the first clip. */
+static enum status
+find_model(struct generate_job *j, const struct settings *s)
+{
+	static const char *const parts[] = { "umt5-base", "music_dcae_f8c8", "music_vocoder" };
+	const char *codec = settings_str(s, "pretrained_vae_model_name_or_path"), *revision = settings_str(s, "revision");
+
+	ACE_TRY(hub_model(settings_str(s, "pretrained_model_name_or_path"), revision, &j->model));
+	if (codec)
+		ACE_TRY(hub_model(codec, revision, &j->codec));
+	for (int i = 0; i < 3; i++) {
+		char *path = file_path("%s/%s", i > 0 && j->codec ? j->codec : j->model, parts[i]);
+		bool there = path && file_is_dir(path);
+		enum status st = there ? ACE_OK : ace_fail(ACE_ENOINPUT, "%s: no such folder; validation renders with it "
+		                                           "(validation_disable=true does without)", path ? path : parts[i]);
+		free(path);
+		ACE_TRY(st);
+	}
+	return ACE_OK;
+}
+
+static enum status
+prepare(struct train *t, struct train_validation *v)
+{
+	const struct settings *s = t->settings;
+	int calls, outputs;
+
+	ACE_TRY(fill_run(&v->job, s));
+	if (!generation_cost(&v->job.loop, &calls, &outputs))
+		return ACE_ECONFIG;			/* has said why */
+	fill_course(v, s, t->j.step.ema.interval > 0);
+	if (exchange_ranks(t->j.step.exchange) > 1 && (t->j.sharding == SHARDING_FULL || t->j.sharding == SHARDING_HYBRID))
+		return ace_fail(ACE_ECONFIG, "validation_prompt with sharding=%s is not built: no rank has the whole model; "
+		                "validation_disable=true does without", sharding_name(t->j.sharding));
+	return find_model(&v->job, s);
+}
+
+enum status
+train_validation_open(struct train *t)
+{
+	struct train_validation *v;
+	enum status st;
+
+	if (settings_bool(t->settings, "validation_disable"))
+		return ACE_OK;
+	v = t->validation = calloc(1, sizeof *v);
+	if (!v)
+		return ace_fail(ACE_ENOMEM, "no memory for validation");
+	v->train = t;
+	st = list(&v->clips, t->settings);
+	if (st == ACE_OK && v->clips.n == 0) {
+		train_validation_close(t);
+		return ACE_OK;
+	}
+	return st == ACE_OK ? prepare(t, v) : st;
+}
+
+enum status
+train_validation_encode(struct train *t)
+{
+	struct train_validation *v = t->validation;
+
+	return v && t->first ? generate_encode(&v->heard, &v->job, &v->clips, &t->dev) : ACE_OK;
+}
+
+enum status
+train_validation_ready(struct train *t)
+{
+	struct train_validation *v = t->validation;
+	int64_t n = v ? DIT_CHANNELS * DIT_ROWS * v->frames : 0;
+
+	if (!v || !t->first)
+		return ACE_OK;
+	if (t->m.cfg.text_dim != v->heard.width)
+		return ace_fail(ACE_ECONFIG, "the text encoder gives %d numbers a token, the transformer takes %lld", v->heard.width,
+		                (long long)t->m.cfg.text_dim);
+	v->latent = malloc((size_t)v->clips.n * (size_t)n * sizeof *v->latent);
+	if (!v->latent)
+		return ace_fail(ACE_ENOMEM, "no memory for %d latents", v->clips.n);
+	ACE_TRY(generate_model_open(&v->model, &v->job, &t->m));
+	v->model.lent = (struct arena){ .base = t->step.act.base, .size = t->step.act.size };
+	return ACE_OK;
+}
+
+void
+train_validation_close(struct train *t)
+{
+	struct train_validation *v = t->validation;
+
+	if (!v)
+		return;
+	if (v->model.dev)
+		generate_model_close(&v->model);
+	generate_conditioned_free(&v->heard);
+	generate_clips_free(&v->clips);
+	generate_job_free(&v->job);
+	free(v->latent);
+	free(v);
+	t->validation = NULL;
+}
+
+/* --- rendering --- */
+
+static void
+show(void *me, int call, int calls)
+{
+	const struct train_validation *v = me;
+
+	msg_progress("validation", (int64_t)v->done * calls + call, (int64_t)v->clips.n * calls, "%s", v->clips.clip[v->done].name);
+}
+
+static enum status
+sample_one(struct train_validation *v)
+{
+	const struct generation_noise fresh = { .fresh = rng_stream(v->seed, RNG_GENERATION, 0, 1) };
+	int64_t n = DIT_CHANNELS * DIT_ROWS * v->frames;
+	float *x = v->latent + v->done * n;
+
+	rng_normal_fill(rng_stream(v->seed, RNG_GENERATION, 0, 0), x, n);
+	return generate_sample(&v->model, x, v->frames, &v->heard.clip[v->done], &v->heard.negative, &fresh);
+}
+
+/* While the values are those to be shown. Its failure is kept: others take part in what follows. */
+static enum status
+sample(void *me)
+{
+	struct train_validation *v = me;
+
+	v->done = 0;
+	if (!v->train->first)
+		return ACE_OK;
+	v->model.shows = show;
+	v->model.me = v;
+	for (; v->done < v->clips.n && v->st == ACE_OK; v->done += v->st == ACE_OK)
+		v->st = sample_one(v);
+	msg_progress_end();
+	return ACE_OK;
+}
+
+static enum status
+write_notes(const struct train_validation *v, const struct generate_clip *c, const char *path)
+{
+	cJSON *root = cJSON_CreateObject();
+	enum status st;
+
+	cJSON_AddNumberToObject(root, "step", (double)v->train->step.updates);
+	cJSON_AddStringToObject(root, "prompt", c->prompt);
+	if (c->lyrics)
+		cJSON_AddStringToObject(root, "lyrics", c->lyrics);
+	cJSON_AddNumberToObject(root, "seed", (double)v->seed);
+	cJSON_AddNumberToObject(root, "steps", v->job.loop.steps);
+	cJSON_AddNumberToObject(root, "guidance", v->job.loop.guidance.scale);
+	cJSON_AddNumberToObject(root, "duration", v->job.seconds);
+	st = root ? json_write(path, root) : ace_fail(ACE_ENOMEM, "no memory for a clip's settings");
+	cJSON_Delete(root);
+	return st;
+}
+
+static enum status
+decode_one(const struct train_validation *v, struct sound *sound, int k, const char *ending)
+{
+	const struct generate_clip *c = &v->clips.clip[k];
+	char *base = file_path("%s/validation_audio/step_%lld_%s%s", v->train->j.out, (long long)v->train->step.updates, c->name, ending);
+	enum status st = base ? ACE_OK : ace_fail(ACE_ENOMEM, "no memory for a path");
+	float *x = NULL;
+	int64_t n = 0;
+
+	if (st == ACE_OK)
+		st = sound_decode(sound, v->latent + k * DIT_CHANNELS * DIT_ROWS * v->frames, v->frames, false, RATE, &x, &n);
+	for (int64_t i = 0; i < v->copies && st == ACE_OK; i++) {
+		char *wave = file_path("%s_%lld.wav", base, (long long)i), *notes = file_path("%s_%lld.json", base, (long long)i);
+		st = wave && notes ? audio_write(wave, x, 2, n, RATE, AUDIO_PCM16) : ace_fail(ACE_ENOMEM, "no memory for a path");
+		if (st == ACE_OK)
+			st = write_notes(v, c, notes);
+		free(wave);
+		free(notes);
+	}
+	free(x);
+	free(base);
+	return st;
+}
+
+static enum status
+decode(const struct train_validation *v, const char *ending)
+{
+	char *folder = file_path("%s/validation_audio", v->train->j.out);
+	struct sound sound;
+	enum status st = folder ? file_mkdirs(folder) : ace_fail(ACE_ENOMEM, "no memory for a path");
+
+	free(folder);
+	ACE_TRY(st);
+	ACE_TRY(sound_open(&sound, v->job.codec ? v->job.codec : v->job.model, v->model.dev));
+	for (int k = 0; k < v->done && st == ACE_OK; k++)
+		st = decode_one(v, &sound, k, ending);
+	sound_close(&sound);
+	return st;
+}
+
+/* Both kinds of values that are asked for. The calls that all ranks take part in are made whatever has failed. */
+static enum status
+render(struct train_validation *v)
+{
+	struct step *s = &v->train->step;
+	enum status st = ACE_OK;
+
+	v->st = ACE_OK;
+	if (v->raw)
+		st = state_looked_at(s, sample, v);
+	if (st == ACE_OK && v->raw && v->st == ACE_OK && v->train->first)
+		v->st = decode(v, "");
+	if (st == ACE_OK && v->average)
+		st = state_average_shown(s, false, sample, v);
+	if (st == ACE_OK && v->average && v->st == ACE_OK && v->train->first)
+		v->st = decode(v, "_ema");
+	return st;
+}
+
+static bool
+due(const struct train *t, const struct loop_report *r)
+{
+	const struct train_validation *v = t->validation;
+	int64_t step = t->step.updates;
+
+	if (!v || step < v->after_step || (r ? r->epochs_done : 0) < v->after_epoch)
+		return false;
+	if (!r)
+		return v->startup;
+	if (v->steps > 0 && step % v->steps == 0)
+		return true;
+	return v->epochs > 0 && r->epoch_ended && r->epochs_done % v->epochs == 0;
+}
+
+static uint64_t
+seed_of(const struct train_validation *v)
+{
+	uint32_t drawn;
+
+	return v->randomize && getentropy(&drawn, sizeof drawn) == 0 ? drawn & 0x7fffffffu : v->job.seed;
+}
+
+static void
+say(const struct train_validation *v, double seconds)
+{
+	const struct train *t = v->train;
+
+	if (v->st == ACE_ESTOPPED)
+		msg_info("validation broken off: asked to stop");
+	else if (v->st != ACE_OK)
+		msg_warn("validation of step %lld failed, training goes on: %s", (long long)t->step.updates, ace_message());
+	else
+		msg_info("validation step %lld: %d clip%s in %.1f s -> %s/validation_audio", (long long)t->step.updates,
+		         v->clips.n * (v->raw + v->average), v->clips.n * (v->raw + v->average) == 1 ? "" : "s", seconds, t->j.out);
+}
+
+enum status
+train_validate(struct train *t, const struct loop_report *r, bool *rendered)
+{
+	struct train_validation *v = t->validation;
+	double start = clock_now();
+
+	*rendered = due(t, r);
+	if (!*rendered)
+		return ACE_OK;
+	v->seed = seed_of(v);
+	train_may_be_late(t, true);
+	ACE_TRY(render(v));
+	if (t->first)
+		say(v, clock_now() - start);
+	ACE_TRY(train_agree(t, t->dev.status));
+	train_may_be_late(t, false);
+	return ACE_OK;
+}

@@ -1,0 +1,128 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Clips that are rendered while training: which, when, what is beside them, and that the run is the same with them as without.
+build=$(cd "${top_builddir:-.}" && pwd)
+bin=$build/src/tools
+tmp=${TMPDIR:-/tmp}/ace-train-validation.$$
+pid=
+trap '[ -z "$pid" ] || kill -9 "$pid" 2> /dev/null; rm -rf "$tmp"' EXIT
+mkdir "$tmp" || exit 99
+cd "$tmp" || exit 99
+unset ENV CONFIG_PATH OUTPUT_DIR MODEL_NAME TRAINER_EXTRA_ARGS MIXED_PRECISION TRAINING_SEED VALIDATION_PROMPT VALIDATION_STEPS \
+	VALIDATION_SEED VALIDATION_GUIDANCE
+export OMP_NUM_THREADS=1
+"$bin/ace-init-model" tiny model --quiet && "$bin/ace-demo-songs" songs > log 2>&1 || exit 99
+
+stores='cache_dir_vae=cache/vae/{id} cache_dir_text=cache/text'
+train="model=model dataset=songs device=cpu max_train_steps=6 learning_rate=1e-2 lora_rank=4 optimizer=torch-adamw mixed_precision=no $stores"
+clips="validation_audio_duration=3 validation_num_inference_steps=3 erg_lyric_layers=0-0 erg_diffusion_blocks=1-2"
+# shellcheck disable=SC2086
+"$bin/ace-preprocess" model=model dataset=songs device=cpu $stores > log 2>&1 || exit 99
+
+n=0
+ok() {
+	n=$((n + 1))
+	echo "ok $n - $1"
+}
+not_ok() {
+	n=$((n + 1))
+	sed 's/^/# /' log
+	echo "not ok $n - $1"
+}
+check() { # STATUS SENTENCE
+	if [ "$1" -eq 0 ]; then ok "$2"; else not_ok "$2"; fi
+}
+# expect CODE "text that must be said" "sentence" options ...
+expect() {
+	code=$1 text=$2 sentence=$3
+	shift 3
+	# shellcheck disable=SC2086
+	"$bin/ace-train" $train $clips "$@" > out.txt 2> log
+	got=$?
+	if [ $got -eq "$code" ] && grep -qF -- "$text" log; then
+		ok "$sentence"
+	else
+		echo "# exit $got, wanted $code and \"$text\""
+		not_ok "$sentence"
+	fi
+}
+made() { # FOLDER: the names of its clips
+	(cd "$1/validation_audio" 2> /dev/null && ls -- *.wav | LC_ALL=C sort | tr '\n' ' ')
+}
+is() { # GOT WANTED SENTENCE
+	[ "$1" = "$2" ] || echo "# got \"$1\", wanted \"$2\""
+	[ "$1" = "$2" ]
+	check $? "$3"
+}
+lora=pytorch_lora_weights.safetensors
+
+expect 0 "done" "without a prompt nothing is rendered" output_dir=plain validation_steps=2
+[ ! -e plain/validation_audio ]
+check $? "and there is no folder for it"
+expect 0 "validation step 4: 2 clips" "a prompt is rendered" output_dir=run validation_prompt="slow jazz" validation_lyrics="[verse]
+la la la" validation_steps=2
+is "$(made run)" "step_2_unconditional_0.wav step_2_validation_0.wav step_4_unconditional_0.wav step_4_validation_0.wav step_6_unconditional_0.wav step_6_validation_0.wav " \
+	"every so many updates, and one without a prompt"
+cmp -s plain/$lora run/$lora
+check $? "the adapter is the same, bit for bit, as without"
+cmp -s run/validation_audio/step_2_validation_0.wav run/validation_audio/step_4_validation_0.wav
+[ $? -eq 1 ]
+check $? "what is heard changes with the adapter"
+grep -q '"prompt":.*"slow jazz"' run/validation_audio/step_2_validation_0.json &&
+	grep -q 'la la la' run/validation_audio/step_2_validation_0.json && grep -q '"guidance":.*4' run/validation_audio/step_2_validation_0.json
+check $? "what a clip was made from is beside it"
+
+# the clip of the last update is what ace-generate makes with the adapter
+# shellcheck disable=SC2086
+"$bin/ace-generate" model=model device=cpu prompt="slow jazz" lyrics="[verse]
+la la la" duration=3 steps=3 lora=run mixed_precision=no erg_lyric_layers=0-0 erg_diffusion_blocks=1-2 output=again.wav 2> log
+cmp -s again.wav run/validation_audio/step_6_validation_0.wav
+check $? "ace-generate makes the very clip of the last update"
+
+expect 0 "validation step 0" "before the first update" output_dir=start validation_prompt=jazz validation_on_startup=true \
+	validation_disable_unconditional=true validate_after_step=0 validation_steps=100
+is "$(made start)" "step_0_validation_0.wav " "where that is asked for"
+expect 0 "done" "not before an update" output_dir=after validation_prompt=jazz validation_steps=2 validate_after_step=5 \
+	validation_disable_unconditional=true
+is "$(made after)" "step_6_validation_0.wav " "that was named"
+echo '{"piano": "calm piano", "song": {"tags": "rock", "lyrics": "[verse]\nla"}}' > library.json
+expect 0 "done" "a library of prompts" output_dir=library user_prompt_library=library.json validation_steps=6
+is "$(made library)" "step_6_piano_0.wav step_6_song_0.wav step_6_unconditional_0.wav " "is rendered by its names"
+expect 0 "done" "averages of the weights" output_dir=ema validation_prompt=jazz validation_steps=6 use_ema=true \
+	validation_disable_unconditional=true
+is "$(made ema)" "step_6_validation_0.wav step_6_validation_ema_0.wav " "are rendered as well"
+cmp -s ema/validation_audio/step_6_validation_0.wav ema/validation_audio/step_6_validation_ema_0.wav
+[ $? -eq 1 ]
+check $? "and are heard"
+cmp -s plain/$lora ema/$lora
+check $? "the run is the same"
+expect 0 "done" "averages alone" output_dir=only validation_prompt=jazz validation_steps=6 use_ema=true ema_validation=ema_only \
+	validation_disable_unconditional=true
+is "$(made only)" "step_6_validation_ema_0.wav " "where that is asked for"
+
+# stopped and gone on
+# shellcheck disable=SC2086
+"$bin/ace-train" $train $clips output_dir=stopped validation_prompt=jazz validation_steps=2 validation_num_inference_steps=1000 \
+	log_interval=0 > out.txt 2> log &
+pid=$!
+while kill -0 $pid 2> /dev/null && ! grep -q '^validation 3/' log; do sleep 0.05; done
+kill -USR1 $pid 2> /dev/null
+wait $pid
+got=$?
+pid=
+[ $got -eq 75 ] && grep -q 'validation broken off' log && [ -d stopped/checkpoint-2 ]
+check $? "asked to stop while it renders, a run breaks off, saves and ends with 75"
+expect 0 "done" "gone on with" output_dir=stopped validation_prompt=jazz validation_steps=2
+cmp -s plain/$lora stopped/$lora
+check $? "it gives the same adapter"
+
+# what is missing is named before the training
+cp -r model bare && rm -r bare/music_vocoder bare/music_dcae_f8c8
+expect 66 "music_dcae_f8c8: no such folder; validation renders with it" "a decoder that is not there" output_dir=x model=bare \
+	override_dataset_config=true validation_prompt=jazz
+expect 66 "music_dcae_f8c8" "--check says it as well" output_dir=x model=bare override_dataset_config=true validation_prompt=jazz --check
+expect 0 "done" "is not wanted without validation" output_dir=x model=bare override_dataset_config=true validation_prompt=jazz \
+	validation_disable=true
+expect 78 "erg_diffusion=false turns it off" "blocks that are not there" output_dir=y validation_prompt=jazz erg_diffusion_blocks=15-19
+expect 66 "none.json: no such file" "a library that is not there" output_dir=y user_prompt_library=none.json
+echo 1..$n
