@@ -165,6 +165,22 @@ small_gradients_are_summed_behind_the_pass(void **state)
 	team_close(&t);
 }
 
+/* 2 GB of them: the 16th piece is ready when the pass is over. */
+static void
+large_gradients_are_summed_in_pieces_during_the_pass(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof links / sizeof *links; i++) {
+		const struct forecast_rates r = { .link = 100 * links[i], .node = 1, .copy = 1e10, .disk = 1e9, .hop = 1e-6, .compute = 0.1,
+			.forward = 0.25, .node_ranks = 8 };
+		const struct exchange x = { .ranks = 8, .node_ranks = 8, .grads = tensor_of(NULL, F32, 1, 500 << 20) };
+		double piece = 2 * ring((double)tensor_bytes(x.grads) / 16, 8, 8, &r), backward = 0.075;
+		struct forecast f;
+		forecast_make(&f, &x, &r, 2, 1);
+		assert_true(about(f.step, 0.2 - backward + backward / 16 + 15 * fmax(backward / 16, piece) + piece));
+	}
+}
+
 int
 main(void)
 {
@@ -173,6 +189,7 @@ main(void)
 		cmocka_unit_test(hybrid_sharding_adds_the_sums_between_nodes),
 		cmocka_unit_test(parted_states_wait_for_the_last_sums_and_all_values),
 		cmocka_unit_test(small_gradients_are_summed_behind_the_pass),
+		cmocka_unit_test(large_gradients_are_summed_in_pieces_during_the_pass),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
