@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Updates of many parameters in one launch: a block a piece, eight or four numbers a thread at a time where they lie so. Compiled
- * without contraction, as optim.cu. */
+/* Updates of many parameters in one launch: a block a piece, eight or four numbers a thread at a time where they lie so, the next
+ * ones on their way meanwhile. Compiled without contraction, as optim.cu. */
 #include "kernels/cuda/optim.cuh"
 
 namespace {
@@ -16,21 +16,89 @@ guard(float *l, const float *measured, const float *losses, int64_t n)
 		l[LIMIT_FACTOR] = NAN;
 }
 
-/* Four neighbouring gradients, cleared. */
-template <bool HALF>
-__device__ __forceinline__ void
-take4(float (&x)[4], void *g, int64_t i)
+/* What a rule takes from its numbers, in registers: they are read once, not behind every number that is written. */
+struct adamw {
+	float decay, l2, g1, keep1, keep2, g2, step, root, part, eps, factor, bound;	/* part: 1 / root */
+};
+
+__device__ __forceinline__ struct adamw
+adamw_of(const float *n, const float *limit)
 {
-	if (HALF) {
-		uint2 *at = (uint2 *)((uint16_t *)g + i), w = *at;
-		x[0] = __uint_as_float(w.x << 16), x[1] = __uint_as_float(w.x & 0xffff0000u);
-		x[2] = __uint_as_float(w.y << 16), x[3] = __uint_as_float(w.y & 0xffff0000u);
-		*at = make_uint2(0, 0);
-	} else {
-		float4 *at = (float4 *)((float *)g + i), w = *at;
-		x[0] = w.x, x[1] = w.y, x[2] = w.z, x[3] = w.w;
-		*at = make_float4(0.f, 0.f, 0.f, 0.f);
+	return { n[NUMBER_DECAY], n[NUMBER_L2], n[NUMBER_G1], n[NUMBER_KEEP1], n[NUMBER_KEEP2], n[NUMBER_G2], n[NUMBER_STEP],
+	         n[NUMBER_ROOT], 1.f / n[NUMBER_ROOT], n[NUMBER_EPS], limit[LIMIT_FACTOR], limit[LIMIT_BOUND] };
+}
+
+/* Whether division's and root's usual steps are exact for x: it is nought, or neither tiny nor huge. */
+__device__ __forceinline__ bool
+is_plain(float x)
+{
+	return x == 0.f || (fabsf(x) >= 0x1p-100f && fabsf(x) <= 0x1p20f);
+}
+
+/* x / b as rounded by IEEE 754, by what the compiler itself does for plain numbers; part: 1 / b to the last bit but one. */
+__device__ __forceinline__ float
+quotient(float x, float b, float part)
+{
+	float q = x * part;
+
+	q = fmaf(fmaf(-b, q, x), part, q);
+	return fmaf(fmaf(-b, q, x), part, q);
+}
+
+__device__ __forceinline__ float
+inverse(float b)
+{
+	float y;
+
+	asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(b));
+	return fmaf(y, fmaf(-b, y, 1.f), y);
+}
+
+/* The root as rounded by IEEE 754, of a plain number. */
+__device__ __forceinline__ float
+root_of(float x)
+{
+	float y, s;
+
+	asm("rsqrt.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+	s = x * y;
+	s = fmaf(fmaf(-s, s, x), 0.5f * y, s);
+	return x == 0.f ? 0.f : s;
+}
+
+/* adamw_moved of four numbers, without its branches, so that they run side by side; numbers that are not plain by the formula. */
+__device__ __forceinline__ void
+move4(float (&p)[4], const float (&m)[4], const float (&v)[4], const struct adamw &a)
+{
+	float moved[4];
+	bool plain = true;
+
+#pragma unroll
+	for (int k = 0; k < 4; k++) {
+		float below = quotient(root_of(v[k]), a.root, a.part) + a.eps, above = a.step * m[k];
+		plain = plain && is_plain(v[k]) && is_plain(above) && below >= 0x1p-60f && below <= 0x1p20f;
+		moved[k] = p[k] * a.decay - quotient(above, below, inverse(below));
 	}
+	if (!plain) {
+#pragma unroll
+		for (int k = 0; k < 4; k++)
+			moved[k] = p[k] * a.decay - a.step * m[k] / (sqrtf(v[k]) / a.root + a.eps);
+	}
+#pragma unroll
+	for (int k = 0; k < 4; k++)
+		p[k] = moved[k];
+}
+
+__device__ __forceinline__ float
+second_of(float v, float g, const struct adamw &a)
+{
+	return v * a.keep2 + a.g2 * g * g;
+}
+
+__device__ __forceinline__ void
+store4(float *p, const float (&x)[4])
+{
+	*(float4 *)p = make_float4(x[0], x[1], x[2], x[3]);
 }
 
 template <bool HALF>
@@ -49,35 +117,135 @@ take1(void *g, int64_t i)
 	return x;
 }
 
-struct limits {
-	float factor, bound;
+/* A thread's numbers as they came from memory: nothing waits for them until they are unpacked. */
+struct floats {
+	float4 p, m, v, g;		/* g: of halves, the first two words */
 };
 
 template <bool HALF>
 __device__ __forceinline__ void
-move_floats(const struct update_piece &q, const float *n, struct limits l)
+fetch(struct floats &x, const struct update_piece &q, int64_t i)
+{
+	x.p = *(const float4 *)((const float *)q.p + i);
+	x.m = *(const float4 *)((const float *)q.m + i);
+	x.v = *(const float4 *)((const float *)q.v + i);
+	if (HALF) {
+		float2 w = *(const float2 *)((const uint16_t *)q.g + i);
+		x.g.x = w.x, x.g.y = w.y;
+	} else {
+		x.g = *(const float4 *)((const float *)q.g + i);
+	}
+}
+
+__device__ __forceinline__ void
+unpack4(float (&x)[4], float4 w)
+{
+	x[0] = w.x, x[1] = w.y, x[2] = w.z, x[3] = w.w;
+}
+
+template <bool HALF>
+__device__ __forceinline__ void
+move_floats(const struct update_piece &q, const float *n, const struct adamw &a)
 {
 	float *p = (float *)q.p, *m = (float *)q.m, *v = (float *)q.v;
-	int64_t whole = q.count / 4 * 4;
+	const float none[4] = {};
+	int whole = q.count / 4 * 4;
+	struct floats now, next = {};
 
-	for (int64_t i = 4 * threadIdx.x; i < whole; i += 4 * THREADS) {
-		float4 p4 = *(float4 *)(p + i), m4 = *(float4 *)(m + i), v4 = *(float4 *)(v + i);
-		float x[4];
-		take4<HALF>(x, q.g, i);
-		p4.x = adamw_number(p4.x, limited(x[0], l.factor, l.bound), &m4.x, &v4.x, n);
-		p4.y = adamw_number(p4.y, limited(x[1], l.factor, l.bound), &m4.y, &v4.y, n);
-		p4.z = adamw_number(p4.z, limited(x[2], l.factor, l.bound), &m4.z, &v4.z, n);
-		p4.w = adamw_number(p4.w, limited(x[3], l.factor, l.bound), &m4.w, &v4.w, n);
-		*(float4 *)(p + i) = p4, *(float4 *)(m + i) = m4, *(float4 *)(v + i) = v4;
+	if (4 * (int)threadIdx.x < whole)
+		fetch<HALF>(next, q, 4 * threadIdx.x);
+	for (int i = 4 * (int)threadIdx.x; i < whole; i += 4 * THREADS) {
+		float p4[4], m4[4], v4[4], g4[4];
+		now = next;
+		if (i + 4 * THREADS < whole)
+			fetch<HALF>(next, q, i + 4 * THREADS);
+		unpack4(p4, now.p), unpack4(m4, now.m), unpack4(v4, now.v);
+		if (HALF) {
+			unpack_bf16(__float_as_uint(now.g.x), g4[0], g4[1]);
+			unpack_bf16(__float_as_uint(now.g.y), g4[2], g4[3]);
+		} else {
+			unpack4(g4, now.g);
+		}
+#pragma unroll
+		for (int k = 0; k < 4; k++) {
+			float g = limited(g4[k], a.factor, a.bound) + a.l2 * p4[k];
+			m4[k] = between(m4[k], g, a.g1);
+			v4[k] = second_of(v4[k], g, a);
+		}
+		move4(p4, m4, v4, a);
+		store4(p + i, p4);
+		store4(m + i, m4);
+		store4(v + i, v4);
+		if (HALF)
+			*(uint2 *)((uint16_t *)q.g + i) = make_uint2(0, 0);
+		else
+			store4((float *)q.g + i, none);
 		if (q.w)
-			*(uint2 *)(q.w + i) = make_uint2(f32_to_bf16(p4.x) | (uint32_t)f32_to_bf16(p4.y) << 16,
-			                                 f32_to_bf16(p4.z) | (uint32_t)f32_to_bf16(p4.w) << 16);
+			*(uint2 *)(q.w + i) = make_uint2(pack_bf16(p4[0], p4[1]), pack_bf16(p4[2], p4[3]));
 	}
-	for (int64_t i = whole + threadIdx.x; i < q.count; i += THREADS) {
-		p[i] = adamw_number(p[i], limited(take1<HALF>(q.g, i), l.factor, l.bound), m + i, v + i, n);
+	for (int i = whole + (int)threadIdx.x; i < q.count; i += THREADS) {
+		p[i] = adamw_number(p[i], limited(take1<HALF>(q.g, i), a.factor, a.bound), m + i, v + i, n);
 		if (q.w)
 			q.w[i] = f32_to_bf16(p[i]);
 	}
+}
+
+struct halves {
+	uint4 p, m, v, g, g4;		/* g4: of floats, the last four */
+};
+
+template <bool HALF>
+__device__ __forceinline__ void
+fetch(struct halves &x, const struct update_piece &q, int64_t i)
+{
+	x.p = *(const uint4 *)((const uint16_t *)q.p + i);
+	x.m = *(const uint4 *)((const uint16_t *)q.m + i);
+	x.v = *(const uint4 *)((const uint16_t *)q.v + i);
+	if (HALF) {
+		x.g = *(const uint4 *)((const uint16_t *)q.g + i);
+	} else {
+		x.g = *(const uint4 *)((const float *)q.g + i);
+		x.g4 = *(const uint4 *)((const float *)q.g + i + 4);
+	}
+}
+
+template <bool HALF>
+__device__ __forceinline__ void
+unpack_gradients(float (&g)[8], const struct halves &x)
+{
+	if (HALF) {
+		unpack_bf16(x.g.x, g[0], g[1]), unpack_bf16(x.g.y, g[2], g[3]);
+		unpack_bf16(x.g.z, g[4], g[5]), unpack_bf16(x.g.w, g[6], g[7]);
+	} else {
+		g[0] = __uint_as_float(x.g.x), g[1] = __uint_as_float(x.g.y), g[2] = __uint_as_float(x.g.z), g[3] = __uint_as_float(x.g.w);
+		g[4] = __uint_as_float(x.g4.x), g[5] = __uint_as_float(x.g4.y), g[6] = __uint_as_float(x.g4.z), g[7] = __uint_as_float(x.g4.w);
+	}
+}
+
+/* Four numbers, two to a word of p, m and v, by chance: words of random bits, two to a word as well. */
+__device__ __forceinline__ void
+move_words(uint32_t &p0, uint32_t &p1, uint32_t &m0, uint32_t &m1, uint32_t &v0, uint32_t &v1, const float *g, uint32_t r0, uint32_t r1,
+           const struct adamw &a)
+{
+	float p[4], m[4], v[4];
+	uint32_t chance[4] = { r0 & 0xffffu, r0 >> 16, r1 & 0xffffu, r1 >> 16 }, u[4];
+
+	unpack_bf16(p0, p[0], p[1]), unpack_bf16(p1, p[2], p[3]);
+	unpack_bf16(m0, m[0], m[1]), unpack_bf16(m1, m[2], m[3]);
+	unpack_bf16(v0, v[0], v[1]), unpack_bf16(v1, v[2], v[3]);
+#pragma unroll
+	for (int k = 0; k < 4; k++) {
+		float x = limited(g[k], a.factor, a.bound);
+		m[k] = a.keep1 * m[k] + a.g1 * x;
+		v[k] = second_of(v[k], x, a);
+	}
+	m0 = pack_bf16(m[0], m[1]), m1 = pack_bf16(m[2], m[3]);
+	v0 = pack_bf16(v[0], v[1]), v1 = pack_bf16(v[2], v[3]);
+	move4(p, m, v, a);
+#pragma unroll
+	for (int k = 0; k < 4; k++)
+		u[k] = bf16_by_chance(p[k], (uint16_t)chance[k]);
+	p0 = u[0] | u[1] << 16, p1 = u[2] | u[3] << 16;
 }
 
 /* Word i of a block of eight. */
@@ -89,33 +257,35 @@ word_of(const uint32_t (&word)[4], int i)
 
 template <bool HALF>
 __device__ __forceinline__ void
-move_halves(const struct update_piece &q, const float *n, struct limits l, struct rng r)
+move_halves(const struct update_piece &q, const float *n, const struct adamw &a, struct rng r)
 {
 	uint16_t *p = (uint16_t *)q.p, *m = (uint16_t *)q.m, *v = (uint16_t *)q.v;
-	int64_t whole = q.first % 8 == 0 ? q.count / 8 * 8 : 0;
+	const float none[8] = {};
+	int whole = q.first % 8 == 0 ? q.count / 8 * 8 : 0;
+	struct halves now, next = {};
 
-	for (int64_t i = 8 * threadIdx.x; i < whole; i += 8 * THREADS) {
+	if (8 * (int)threadIdx.x < whole)
+		fetch<HALF>(next, q, 8 * threadIdx.x);
+	for (int i = 8 * (int)threadIdx.x; i < whole; i += 8 * THREADS) {
 		uint4 block = rng_block_of(r, (uint64_t)(q.first + i) / 8);
-		uint32_t word[4] = { block.x, block.y, block.z, block.w };
-		union {
-			uint4 all;
-			uint16_t one[8];
-		} p8, m8, v8;
-		float x[2][4];
-		p8.all = *(uint4 *)(p + i), m8.all = *(uint4 *)(m + i), v8.all = *(uint4 *)(v + i);
-		take4<HALF>(x[0], q.g, i);
-		take4<HALF>(x[1], q.g, i + 4);
-#pragma unroll
-		for (int k = 0; k < 8; k++)
-			p8.one[k] = adamw_number_by_chance(p8.one[k], limited(x[k / 4][k % 4], l.factor, l.bound), &m8.one[k], &v8.one[k],
-			                                   word_of(word, k), n);
-		*(uint4 *)(p + i) = p8.all, *(uint4 *)(m + i) = m8.all, *(uint4 *)(v + i) = v8.all;
+		float g[8];
+		now = next;
+		if (i + 8 * THREADS < whole)
+			fetch<HALF>(next, q, i + 8 * THREADS);
+		unpack_gradients<HALF>(g, now);
+		move_words(now.p.x, now.p.y, now.m.x, now.m.y, now.v.x, now.v.y, g, block.x, block.y, a);
+		move_words(now.p.z, now.p.w, now.m.z, now.m.w, now.v.z, now.v.w, g + 4, block.z, block.w, a);
+		*(uint4 *)(p + i) = now.p, *(uint4 *)(m + i) = now.m, *(uint4 *)(v + i) = now.v;
+		if (HALF)
+			*(uint4 *)((uint16_t *)q.g + i) = make_uint4(0, 0, 0, 0);
+		else
+			store8((float *)q.g + i, none);
 	}
-	for (int64_t i = whole + threadIdx.x; i < q.count; i += THREADS) {
+	for (int i = whole + (int)threadIdx.x; i < q.count; i += THREADS) {
 		uint64_t at = (uint64_t)(q.first + i);
 		uint4 block = rng_block_of(r, at / 8);
 		uint32_t word[4] = { block.x, block.y, block.z, block.w };
-		float x = limited(take1<HALF>(q.g, i), l.factor, l.bound);
+		float x = limited(take1<HALF>(q.g, i), a.factor, a.bound);
 		p[i] = adamw_number_by_chance(p[i], x, m + i, v + i, word_of(word, (int)(at % 8)), n);
 	}
 }
@@ -125,20 +295,20 @@ pieces(const struct update_piece *table, const float *n0, const float *n1, const
 {
 	const struct update_piece q = table[blockIdx.x];
 	const float *n = q.group ? n1 : n0;
-	struct limits l = { limit[LIMIT_FACTOR], limit[LIMIT_BOUND] };
+	struct adamw a = adamw_of(n, limit);
 
-	if (l.factor != l.factor)
+	if (a.factor != a.factor)
 		return;
 	if (q.round) {
 		struct rng r = rng_sub_of({ stream[0], stream[1], NULL }, (uint64_t)q.number);
 		if (q.half_g)
-			move_halves<true>(q, n, l, r);
+			move_halves<true>(q, n, a, r);
 		else
-			move_halves<false>(q, n, l, r);
+			move_halves<false>(q, n, a, r);
 	} else if (q.half_g) {
-		move_floats<true>(q, n, l);
+		move_floats<true>(q, n, a);
 	} else {
-		move_floats<false>(q, n, l);
+		move_floats<false>(q, n, a);
 	}
 }
 
