@@ -28,8 +28,8 @@ adapter_width(int64_t rank)
 	return (rank + 7) / 8 * 8;
 }
 
-/* Whether a cuda device makes these by wide products: all ranks are at least $ACE_WIDE_ADAPTERS, which is asked for once. Not set:
- * never. The dry device asks too, as dropping then takes work space. */
+/* Whether a cuda device makes these by wide products: all ranks are at least $ACE_WIDE_ADAPTERS, which is asked for once (0: never;
+ * not set: 64). The dry device asks too, as dropping then takes work space. */
 bool adapters_are_wide(const struct adapters *m);
 
 /* One module of adapters_spread. Pointers into device memory. */

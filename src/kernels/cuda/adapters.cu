@@ -11,15 +11,15 @@ namespace {
 
 enum { WARPS = 16, HALF = WARPS / 2, THREADS = 32 * WARPS, ROWS = 16, MOST_TILES = 6, MOST_ITEMS = 24 };
 
-/* Bits of which of eight numbers from number i on are kept. */
+/* Bits of which of eight numbers from number i on are kept: those whose word is least or more. */
 __device__ __forceinline__ uint32_t
-kept8(struct rng r, uint64_t i, float p)
+kept8(struct rng r, uint64_t i, uint32_t least)
 {
 	uint4 a = rng_block_of(r, i / 4), b = rng_block_of(r, i / 4 + 1);
 
-	return (uint32_t)(uniform_of(a.x) >= p) | (uint32_t)(uniform_of(a.y) >= p) << 1 | (uint32_t)(uniform_of(a.z) >= p) << 2 |
-	       (uint32_t)(uniform_of(a.w) >= p) << 3 | (uint32_t)(uniform_of(b.x) >= p) << 4 | (uint32_t)(uniform_of(b.y) >= p) << 5 |
-	       (uint32_t)(uniform_of(b.z) >= p) << 6 | (uint32_t)(uniform_of(b.w) >= p) << 7;
+	return (uint32_t)(a.x >= least) | (uint32_t)(a.y >= least) << 1 | (uint32_t)(a.z >= least) << 2 | (uint32_t)(a.w >= least) << 3 |
+	       (uint32_t)(b.x >= least) << 4 | (uint32_t)(b.y >= least) << 5 | (uint32_t)(b.z >= least) << 6 |
+	       (uint32_t)(b.w >= least) << 7;
 }
 
 __device__ __forceinline__ uint32_t
@@ -66,6 +66,7 @@ thin_products(const __grid_constant__ struct thins s)
 	bool above = row < s.N, below = row + 8 < s.N;
 	const bf16 *x = w.x + row * s.ldx + 8 * t, *v = w.v + g * w.ldv + 8 * t;
 	struct rng stream = rng_now(w.stream);
+	uint32_t least = least_word(s.p);
 	float acc[TILES][4];
 
 #pragma unroll
@@ -80,8 +81,8 @@ thin_products(const __grid_constant__ struct thins s)
 			b[j] = take16(v + k + 8 * j * w.ldv, there && 8 * j < w.width);
 		if (DROPS) {
 			uint64_t i = (uint64_t)(row * s.cols + k + 8 * t);
-			up = only(up, kept8(stream, i, s.p));
-			low = only(low, kept8(stream, i + 8 * (uint64_t)s.cols, s.p));
+			up = only(up, kept8(stream, i, least));
+			low = only(low, kept8(stream, i + 8 * (uint64_t)s.cols, least));
 		}
 		uint32_t first[4] = { up.x, low.x, up.y, low.y }, second[4] = { up.z, low.z, up.w, low.w };
 #pragma unroll
@@ -208,7 +209,7 @@ multiply(float (&acc)[8][4], const uint32_t (&a)[4], const uint4 (&r)[4])
 }
 
 template <bool DROPS>
-__global__ void __launch_bounds__(GRAD_THREADS)
+__global__ void __launch_bounds__(GRAD_THREADS, 2)
 add_grads(const __grid_constant__ struct grads s)
 {
 	__shared__ float part[GRAD_WARPS][ROWS][LINE];	/* number 8 n + j of a row lies at 8 j + n: fewer meet in a bank */
@@ -217,6 +218,7 @@ add_grads(const __grid_constant__ struct grads s)
 	int64_t col = (int64_t)blockIdx.x * WIDE + 8 * g;
 	bool has_a = 2 * g < w.width, has_b = col < w.W;
 	struct rng stream = rng_now(w.stream);
+	uint32_t least = least_word(s.p);
 	float acc[8][4];
 
 	if ((int64_t)blockIdx.x * WIDE >= w.W)
@@ -224,7 +226,7 @@ add_grads(const __grid_constant__ struct grads s)
 #pragma unroll
 	for (int j = 0; j < 8; j++)
 		acc[j][0] = acc[j][1] = acc[j][2] = acc[j][3] = 0.f;
-#pragma unroll 2
+#pragma unroll 4
 	for (int64_t n = 16 * warp; n < s.N; n += 16 * GRAD_WARPS) {
 		uint32_t word[4], a[4];
 		uint4 b[4];
@@ -235,7 +237,7 @@ add_grads(const __grid_constant__ struct grads s)
 			word[i] = there && has_a ? __ldg(reinterpret_cast<const uint32_t *>(w.a + row * w.lda + 2 * g)) : 0u;
 			b[i] = take16(w.b + row * w.ldb + col, there && has_b);
 			if (DROPS && w.drops)
-				b[i] = only(b[i], kept8(stream, (uint64_t)(row * s.cols + col), s.p));
+				b[i] = only(b[i], kept8(stream, (uint64_t)(row * s.cols + col), least));
 		}
 		a[0] = low_of(word[0], word[1]);
 		a[1] = high_of(word[0], word[1]);
@@ -285,17 +287,21 @@ struct back {
 enum { BACK_WARPS = 4 };
 
 template <class T>
-__global__ void __launch_bounds__(32 * BACK_WARPS)
+__global__ void __launch_bounds__(32 * BACK_WARPS, 4)
 add_back(const __grid_constant__ struct back s, T *dx)
 {
 	int lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32, g = lane / 4, t = lane % 4;
 	int64_t c0 = ((int64_t)blockIdx.x * BACK_WARPS + warp) * WIDE, row = (int64_t)blockIdx.y * ROWS + g;
 	float all[4][8] = {};
+	uint32_t least = least_word(s.p);
 	int at = 0;
 
+	if (c0 >= s.in)
+		return;
 	for (int k = 0; k < s.n; k++) {
 		struct rng stream = rng_now(s.stream[k]);
 		float acc[8][4] = {};
+		uint32_t bits[4];
 		for (int j0 = 0; j0 < s.width[k]; j0 += 16) {
 			uint32_t l[4];
 			uint4 r[4];
@@ -308,20 +314,21 @@ add_back(const __grid_constant__ struct back s, T *dx)
 				j = j0 + 2 * t + i % 2 + 8 * (i / 2);
 				r[i] = take16(s.a + (at + j) * s.lda + c0 + 8 * g, j < s.width[k] && c0 + 8 * g < s.in);
 			}
+			if (j0 == 0)		/* drawn while the numbers come */
+#pragma unroll
+				for (int q = 0; q < 4; q++)
+					bits[q] = kept8(stream, (uint64_t)((row + 8 * (q / 2)) * s.in + c0 + 8 * (2 * t + q % 2)), least);
 			multiply(acc, l, r);
 		}
 #pragma unroll
-		for (int q = 0; q < 4; q++) {		/* rows g, g + 8; columns 8 (2t), 8 (2t + 1) */
-			int64_t n = row + 8 * (q / 2), c = c0 + 8 * (2 * t + q % 2);
-			uint32_t bits = kept8(stream, (uint64_t)(n * s.in + c), s.p);
+		for (int q = 0; q < 4; q++)
 #pragma unroll
 			for (int j = 0; j < 8; j++)
-				all[q][j] += bits >> j & 1 ? s.factor * acc[j][q] : 0.f;
-		}
+				all[q][j] += bits[q] >> j & 1 ? s.factor * acc[j][q] : 0.f;
 		at += s.width[k];
 	}
 #pragma unroll
-	for (int q = 0; q < 4; q++) {
+	for (int q = 0; q < 4; q++) {		/* rows g, g + 8; columns 8 (2t), 8 (2t + 1) */
 		int64_t n = row + 8 * (q / 2), c = c0 + 8 * (2 * t + q % 2);
 		if (n < s.N && c < s.in) {
 			float v[8];
@@ -334,22 +341,40 @@ add_back(const __grid_constant__ struct back s, T *dx)
 	}
 }
 
-__global__ void __launch_bounds__(THREADS)
+enum { SPREAD = 256, STRIP = 64, DEEP = 32 };
+
+/* A strip of 64 inputs and of 64 outputs a block; B goes across by way of shared memory. */
+__global__ void __launch_bounds__(SPREAD)
 spread(const struct adapter_place *table)
 {
+	__shared__ float tile[DEEP][STRIP + 1];
 	const struct adapter_place p = table[blockIdx.y];
-	int64_t c = (int64_t)blockIdx.x * THREADS + threadIdx.x, width = (p.rank + 7) / 8 * 8;
+	int64_t c0 = (int64_t)blockIdx.x * STRIP, width = (p.rank + 7) / 8 * 8;
+	int t = (int)threadIdx.x, c = t % STRIP, j0 = t / STRIP;
 	bf16 *rows = (bf16 *)p.rows, *columns = (bf16 *)p.columns, *across = (bf16 *)p.across;
 
-	if (c < p.in)
-		for (int64_t j = 0; j < width; j++)
-			rows[j * p.ld + c] = __float2bfloat16_rn(j < p.rank ? p.a[j * p.in + c] : 0.f);
-	if (c < p.out)
-		for (int64_t j = 0; j < width; j++) {
-			bf16 v = __float2bfloat16_rn(j < p.rank ? p.scale * p.b[c * p.rank + j] : 0.f);
-			columns[c * p.ld_columns + j] = v;
-			across[j * p.out + c] = v;
+	if (c0 + c < p.in)
+#pragma unroll 4
+		for (int64_t j = j0; j < width; j += SPREAD / STRIP)
+			rows[j * p.ld + c0 + c] = __float2bfloat16_rn(j < p.rank ? p.a[j * p.in + c0 + c] : 0.f);
+	if (c0 >= p.out)
+		return;
+	for (int64_t deep = 0; deep < width; deep += DEEP) {
+		int64_t j = deep + t % DEEP;
+#pragma unroll
+		for (int i = t / DEEP; i < STRIP; i += SPREAD / DEEP) {
+			float v = c0 + i < p.out && j < p.rank ? p.scale * p.b[(c0 + i) * p.rank + j] : 0.f;
+			tile[t % DEEP][i] = v;
+			if (c0 + i < p.out && j < width)
+				columns[(c0 + i) * p.ld_columns + j] = __float2bfloat16_rn(v);
 		}
+		__syncthreads();
+#pragma unroll
+		for (int i = j0; i < DEEP; i += SPREAD / STRIP)
+			if (deep + i < width && c0 + c < p.out)
+				across[(deep + i) * p.out + c0 + c] = __float2bfloat16_rn(tile[i][c]);
+		__syncthreads();
+	}
 }
 
 /* What the kernels here ask of their tensors: the layers' packing sees to it. */
@@ -365,7 +390,7 @@ extern "C" void
 cuda_adapters_spread(struct dev *d, struct tensor table, int64_t n, int64_t most)
 {
 	if (n > 0)
-		spread<<<dim3(cuda_blocks(most, THREADS), (unsigned)n), THREADS, 0, cuda_stream(d)>>>((const struct adapter_place *)table.data);
+		spread<<<dim3(cuda_blocks(most, STRIP), (unsigned)n), SPREAD, 0, cuda_stream(d)>>>((const struct adapter_place *)table.data);
 	cuda_launched(d, "adapters_spread");
 }
 

@@ -163,6 +163,29 @@ backward_keys(struct attention_sizes z, N *dk, N *dv, const N *go, const N *q, c
 	write_row(dv + n * z.ld_v + (int64_t)h * w, gv, 1.f, j < z.M, w, lane);
 }
 
+/* delta, heads of a multiple of eight up to EACH * 8: EACH lanes a (row, head), eight numbers a lane */
+template <int EACH, class N>
+__global__ void __launch_bounds__(THREADS)
+deltas_by8(struct attention_sizes z, float *delta, const N *go, const N *o)
+{
+	int64_t i = ((int64_t)blockIdx.x * THREADS + threadIdx.x) / EACH, n = i / z.H, h = i % z.H;
+	int c = 8 * ((int)threadIdx.x % EACH);
+	float sum = 0.f, a[8], b[8];
+
+	if (n < (int64_t)z.B * z.T && c < z.w) {
+		load8(a, go + n * z.ld_o + h * z.w + c);
+		load8(b, o + n * z.ld_o + h * z.w + c);
+#pragma unroll
+		for (int k = 0; k < 8; k++)
+			sum += a[k] * b[k];
+	}
+#pragma unroll
+	for (int k = EACH / 2; k > 0; k /= 2)
+		sum += __shfl_xor_sync(~0u, sum, k);
+	if (n < (int64_t)z.B * z.T && c == 0)
+		delta[i] = sum;
+}
+
 /* delta: one warp a (row, head) */
 template <class N>
 __global__ void __launch_bounds__(THREADS)
@@ -226,7 +249,15 @@ launch_deltas(struct attention_sizes z, cudaStream_t stream, const struct attent
 {
 	int64_t pairs = (int64_t)z.B * z.T * z.H;
 
-	deltas<N><<<(unsigned)((pairs + WARPS - 1) / WARPS), THREADS, 0, stream>>>(z, p.delta, (const N *)p.go, (const N *)p.out);
+	bool by8 = z.w % 8 == 0 && z.ld_o % 8 == 0 && (uintptr_t)p.go % 16 == 0 && (uintptr_t)p.out % 16 == 0;
+	auto blocks = [=](int each) { return (unsigned)((pairs * each + THREADS - 1) / THREADS); };
+
+	if (by8 && z.w <= 64)
+		deltas_by8<8><<<blocks(8), THREADS, 0, stream>>>(z, p.delta, (const N *)p.go, (const N *)p.out);
+	else if (by8 && z.w <= 128)
+		deltas_by8<16><<<blocks(16), THREADS, 0, stream>>>(z, p.delta, (const N *)p.go, (const N *)p.out);
+	else
+		deltas<N><<<blocks(LANES), THREADS, 0, stream>>>(z, p.delta, (const N *)p.go, (const N *)p.out);
 }
 
 } // namespace

@@ -285,4 +285,11 @@ uniform_of(uint32_t word)
 	return (float)(word >> 8) * 0x1p-24f;
 }
 
+/* The least word whose uniform_of is p or more, 0 <= p < 1: to compare words themselves. */
+static __device__ __forceinline__ uint32_t
+least_word(float p)
+{
+	return (uint32_t)ceilf(p * 0x1p24f) << 8;
+}
+
 #endif
