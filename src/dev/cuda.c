@@ -251,6 +251,25 @@ cuda_join(struct dev *d)
 	c->apart = false;
 }
 
+cudaStream_t
+cuda_fork(struct dev *d)
+{
+	struct cuda_dev *c = d->cuda;
+
+	cuda_ok(d, cudaEventRecord(c->parted, c->stream), "fork");
+	cuda_ok(d, cudaStreamWaitEvent(c->beside, c->parted, 0), "fork");
+	return c->beside;
+}
+
+void
+cuda_meet(struct dev *d)
+{
+	struct cuda_dev *c = d->cuda;
+
+	cuda_ok(d, cudaEventRecord(c->met, c->beside), "join");
+	cuda_ok(d, cudaStreamWaitEvent(c->stream, c->met, 0), "join");
+}
+
 bool
 cuda_memory(struct dev *d, size_t *there, size_t *all)
 {
@@ -289,7 +308,7 @@ static bool
 open_parts(struct dev *d)
 {
 	struct cuda_dev *c = d->cuda;
-	int shared = 0, major = 0, minor = 0;
+	int shared = 0, major = 0, minor = 0, least = 0, first = 0;
 
 	if (!cuda_ok(d, cudaSetDevice(c->number), "open") ||
 	    !cuda_ok(d, cudaDeviceGetAttribute(&c->processors, cudaDevAttrMultiProcessorCount, c->number), "open") ||
@@ -310,7 +329,11 @@ open_parts(struct dev *d)
 	if (!cuda_ok(d, cudaStreamCreateWithFlags(&c->stream, cudaStreamNonBlocking), "open"))
 		return false;
 	c->now = c->stream;
-	return cuda_ok(d, cudaStreamCreateWithFlags(&c->side, cudaStreamNonBlocking), "open") &&
+	return cuda_ok(d, cudaDeviceGetStreamPriorityRange(&least, &first), "open") &&
+	       cuda_ok(d, cudaStreamCreateWithPriority(&c->beside, cudaStreamNonBlocking, first), "open") &&
+	       cuda_ok(d, cudaEventCreateWithFlags(&c->parted, cudaEventDisableTiming), "open") &&
+	       cuda_ok(d, cudaEventCreateWithFlags(&c->met, cudaEventDisableTiming), "open") &&
+	       cuda_ok(d, cudaStreamCreateWithFlags(&c->side, cudaStreamNonBlocking), "open") &&
 	       cuda_ok(d, cudaStreamCreateWithFlags(&c->ahead, cudaStreamNonBlocking), "open") &&
 	       cuda_ok(d, cudaEventCreateWithFlags(&c->copied, cudaEventDisableTiming), "open") &&
 	       cuda_ok(d, cudaEventCreateWithFlags(&c->waited, cudaEventDisableTiming), "open") &&
@@ -364,11 +387,11 @@ cuda_dev_close(struct dev *d)
 		if (c->staged[i])
 			(void)cudaEventDestroy(c->staged[i]);
 	}
-	cudaEvent_t event[] = { c->forked, c->joined, c->copied, c->used, c->waited };
+	cudaEvent_t event[] = { c->forked, c->joined, c->parted, c->met, c->copied, c->used, c->waited };
 	for (size_t i = 0; i < sizeof event / sizeof *event; i++)
 		if (event[i])
 			(void)cudaEventDestroy(event[i]);
-	cudaStream_t stream[] = { c->ahead, c->side, c->stream };
+	cudaStream_t stream[] = { c->ahead, c->side, c->beside, c->stream };
 	for (size_t i = 0; i < sizeof stream / sizeof *stream; i++)
 		if (stream[i])
 			(void)cudaStreamDestroy(stream[i]);

@@ -22,6 +22,8 @@ struct cuda_dev {
 	cudaStream_t now;		/* the one that kernels are launched on */
 	bool apart;			/* the side stream has work that the other has not waited for */
 	cudaEvent_t forked, joined;
+	cudaStream_t beside;		/* the longer half of a kernel's work: cuda_fork */
+	cudaEvent_t parted, met;
 	cudaStream_t ahead;		/* copies that run ahead: dev_ahead */
 	cudaEvent_t copied, used;
 	cudaEvent_t waited;		/* where the host waits for a stream and d->waits is asked */
@@ -61,6 +63,11 @@ bool cuda_ok(struct dev *d, cudaError_t e, const char *what);
 /* The host waits for e, or for all of a stream, asking d->waits meanwhile; false: it, or the device, has failed. */
 bool cuda_wait(struct dev *d, cudaEvent_t e, const char *what);
 bool cuda_wait_stream(struct dev *d, cudaStream_t s, const char *what);
+
+/* For kernels of two launches that do not need one another: a stream that goes on from what the device was asked for so far. Its
+ * blocks come before the other stream's, so the longer launch belongs there. cuda_meet: all that comes later waits for it. */
+cudaStream_t cuda_fork(struct dev *d);
+void cuda_meet(struct dev *d);
 
 /* Work space of the kernel being launched: valid until the next kernel asks. Grows outside of recording only; NULL and a failed
  * device when it cannot. 256-byte aligned. */

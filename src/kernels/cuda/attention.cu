@@ -46,11 +46,13 @@ cuda_attention_backward(struct dev *d, struct tensor dq, struct tensor dk, struc
 		return;
 	assert(tensor_ld(dq) == z.ld_q && tensor_ld(dk) == z.ld_k && tensor_ld(dv) == z.ld_v && tensor_ld(go) == z.ld_o);
 	attention_deltas(z, q.dtype == BF16, d->cuda->stream, p);
-	if (q.dtype == BF16 && attention_90_can(d->cuda->arch, z.w) && attention_90_backward(z, d->cuda->stream, p))
+	cudaStream_t beside = cuda_fork(d);
+	if (q.dtype == BF16 && attention_90_can(d->cuda->arch, z.w) && attention_90_backward(z, d->cuda->stream, beside, p))
 		;
 	else if (q.dtype == BF16 && attention_half_can(z.w))
-		attention_half_backward(z, d->cuda->stream, p);
+		attention_half_backward(z, d->cuda->stream, beside, p);
 	else
 		attention_any_backward(z, q.dtype == BF16, d->cuda->stream, p);
+	cuda_meet(d);
 	cuda_launched(d, "attention_backward");
 }

@@ -21,13 +21,13 @@ struct attention_pointers {
 
 bool attention_half_can(int64_t width);
 void attention_half_forward(struct attention_sizes z, cudaStream_t stream, const struct attention_pointers &p);
-/* delta [B, T, H] = sum over a head of go o, computed before. */
-void attention_half_backward(struct attention_sizes z, cudaStream_t stream, const struct attention_pointers &p);
+/* delta [B, T, H] = sum over a head of go o, computed before. Two launches: gradients of keys and values on beside. */
+void attention_half_backward(struct attention_sizes z, cudaStream_t stream, cudaStream_t beside, const struct attention_pointers &p);
 
 /* The same on Hopper's own instructions; false: this device, width or alignment is not for it, and nothing was done. */
 bool attention_90_can(int arch, int64_t width);
 bool attention_90_forward(struct attention_sizes z, cudaStream_t stream, const struct attention_pointers &p);
-bool attention_90_backward(struct attention_sizes z, cudaStream_t stream, const struct attention_pointers &p);
+bool attention_90_backward(struct attention_sizes z, cudaStream_t stream, cudaStream_t beside, const struct attention_pointers &p);
 
 enum { ATTENTION_WIDEST = 256 };
 /* half: everything but masks, lse and delta is bf16, else f32. */

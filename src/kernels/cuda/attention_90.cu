@@ -481,7 +481,7 @@ forward_of(struct attention_sizes z, cudaStream_t stream, const struct attention
 
 template <int W>
 bool
-backward_of(struct attention_sizes z, cudaStream_t stream, const struct attention_pointers &p)
+backward_of(struct attention_sizes z, cudaStream_t stream, cudaStream_t beside, const struct attention_pointers &p)
 {
 	CUtensorMap q, k, v, g, qw, kt, vt, gw;
 	int64_t D = (int64_t)z.H * W;
@@ -494,7 +494,7 @@ backward_of(struct attention_sizes z, cudaStream_t stream, const struct attentio
 		return false;
 	cudaFuncSetAttribute(backward_keys<W>, cudaFuncAttributeMaxDynamicSharedMemorySize, backward_bytes<W>());
 	cudaFuncSetAttribute(backward_queries<W>, cudaFuncAttributeMaxDynamicSharedMemorySize, backward_bytes<W>());
-	backward_keys<W><<<keys, THREADS, backward_bytes<W>(), stream>>>(q, k, v, g, z, (bf16 *)p.dk, (bf16 *)p.dv, p.lse, p.delta, p.qmask,
+	backward_keys<W><<<keys, THREADS, backward_bytes<W>(), beside>>>(q, k, v, g, z, (bf16 *)p.dk, (bf16 *)p.dv, p.lse, p.delta, p.qmask,
 	                                                                 p.kmask);
 	backward_queries<W><<<queries, THREADS, backward_bytes<W>(), stream>>>(qw, kt, vt, gw, z, (bf16 *)p.dq, p.lse, p.delta, p.qmask,
 	                                                                      p.kmask);
@@ -530,9 +530,9 @@ attention_90_forward(struct attention_sizes z, cudaStream_t stream, const struct
 }
 
 bool
-attention_90_backward(struct attention_sizes z, cudaStream_t stream, const struct attention_pointers &p)
+attention_90_backward(struct attention_sizes z, cudaStream_t stream, cudaStream_t beside, const struct attention_pointers &p)
 {
 	if (!z.M || !aligned(p.q, z.ld_q) || !aligned(p.k, z.ld_k) || !aligned(p.v, z.ld_v) || !aligned(p.go, z.ld_o))
 		return false;
-	return z.w == 64 ? backward_of<64>(z, stream, p) : backward_of<128>(z, stream, p);
+	return z.w == 64 ? backward_of<64>(z, stream, beside, p) : backward_of<128>(z, stream, beside, p);
 }

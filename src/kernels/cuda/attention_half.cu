@@ -233,7 +233,7 @@ launch_forward(struct attention_sizes z, cudaStream_t stream, const struct atten
 
 template <int W>
 void
-launch_backward(struct attention_sizes z, cudaStream_t stream, const struct attention_pointers &p)
+launch_backward(struct attention_sizes z, cudaStream_t stream, cudaStream_t beside, const struct attention_pointers &p)
 {
 	constexpr int BYTES = 6 * TILE * W * 2;
 	dim3 keys((unsigned)((z.M + TILE - 1) / TILE), (unsigned)(z.B * z.H));
@@ -241,7 +241,7 @@ launch_backward(struct attention_sizes z, cudaStream_t stream, const struct atte
 
 	cudaFuncSetAttribute(backward_keys<W>, cudaFuncAttributeMaxDynamicSharedMemorySize, BYTES);
 	cudaFuncSetAttribute(backward_queries<W>, cudaFuncAttributeMaxDynamicSharedMemorySize, BYTES);
-	backward_keys<W><<<keys, THREADS, BYTES, stream>>>(z, (bf16 *)p.dk, (bf16 *)p.dv, (const bf16 *)p.go,
+	backward_keys<W><<<keys, THREADS, BYTES, beside>>>(z, (bf16 *)p.dk, (bf16 *)p.dv, (const bf16 *)p.go,
 	                                                   (const bf16 *)p.q, (const bf16 *)p.k, (const bf16 *)p.v, p.lse,
 	                                                   p.delta, p.qmask, p.kmask);
 	backward_queries<W><<<queries, THREADS, BYTES, stream>>>(z, (bf16 *)p.dq, (const bf16 *)p.go, (const bf16 *)p.q,
@@ -264,7 +264,7 @@ attention_half_forward(struct attention_sizes z, cudaStream_t stream, const stru
 }
 
 void
-attention_half_backward(struct attention_sizes z, cudaStream_t stream, const struct attention_pointers &p)
+attention_half_backward(struct attention_sizes z, cudaStream_t stream, cudaStream_t beside, const struct attention_pointers &p)
 {
-	z.w == 64 ? launch_backward<64>(z, stream, p) : launch_backward<128>(z, stream, p);
+	z.w == 64 ? launch_backward<64>(z, stream, beside, p) : launch_backward<128>(z, stream, beside, p);
 }

@@ -176,7 +176,8 @@ cuda_relative_attention_backward(struct dev *d, struct tensor dq, struct tensor 
 	attention_deltas(sums, half, d->cuda->stream, of);
 	if (fast) {
 		with_biases(d, z, &x, at);
-		relative_half_backward(z, d->cuda->stream, x);
+		relative_half_backward(z, d->cuda->stream, cuda_fork(d), x);
+		cuda_meet(d);
 	} else {
 		relative_any_backward(z, half, d->cuda->stream, x);
 	}

@@ -23,7 +23,8 @@ struct relative_pointers {
 };
 
 void relative_half_forward(const struct relative_sizes &z, cudaStream_t stream, const struct relative_pointers &p);
-void relative_half_backward(const struct relative_sizes &z, cudaStream_t stream, const struct relative_pointers &p);
+/* Two launches: gradients of keys and values on beside. */
+void relative_half_backward(const struct relative_sizes &z, cudaStream_t stream, cudaStream_t beside, const struct relative_pointers &p);
 
 /* half: q, k, v, p, o, go and what is written are bf16, else f32. */
 void relative_any_forward(const struct relative_sizes &z, bool half, cudaStream_t stream, const struct relative_pointers &p);

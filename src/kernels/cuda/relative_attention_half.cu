@@ -376,13 +376,13 @@ relative_half_forward(const struct relative_sizes &z, cudaStream_t stream, const
 }
 
 void
-relative_half_backward(const struct relative_sizes &z, cudaStream_t stream, const struct relative_pointers &p)
+relative_half_backward(const struct relative_sizes &z, cudaStream_t stream, cudaStream_t beside, const struct relative_pointers &p)
 {
 	dim3 grid(cuda_blocks(z.Y, TILE), (unsigned)(z.B * z.H));
 	constexpr int queries = 7 * BYTES + 2 * WINDOW_BYTES, keys = 8 * BYTES + 2 * WINDOW_BYTES;
 
 	cudaFuncSetAttribute(backward_queries, cudaFuncAttributeMaxDynamicSharedMemorySize, queries);
 	cudaFuncSetAttribute(backward_keys, cudaFuncAttributeMaxDynamicSharedMemorySize, keys);
+	backward_keys<<<grid, THREADS, keys, beside>>>(z, p);
 	backward_queries<<<grid, THREADS, queries, stream>>>(z, p);
-	backward_keys<<<grid, THREADS, keys, stream>>>(z, p);
 }
