@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "train/exchange.h"
 
+#include "base/msg.h"
 #include "train/clip.h"
 #include "train/shards.h"
 
@@ -211,6 +212,8 @@ exchange_free(struct exchange *x)
 {
 	if (!x)
 		return;
+	if (exchange_settle(x) != ACE_OK)
+		msg_debug("%s", ace_message());		/* of a run that has failed, and has said so */
 	link_close(x->beyond);
 	link_close(x->link);
 	if (x->measures.data)
@@ -274,6 +277,8 @@ exchange_begin(struct exchange *x, bool last)
 		return ACE_OK;
 	x->running = exchange_in_pass(x, last);
 	x->last = last;
+	if (!x->running)		/* no block will wait for its values */
+		ACE_TRY(exchange_settle(x));
 	return x->shards ? shards_begin(x->shards, last) : ACE_OK;
 }
 
@@ -379,6 +384,12 @@ enum status
 exchange_values(struct exchange *x)
 {
 	return x && x->shards ? shards_values(x->shards) : ACE_OK;
+}
+
+enum status
+exchange_settle(struct exchange *x)
+{
+	return x && x->shards ? shards_settle(x->shards) : ACE_OK;
 }
 
 enum status

@@ -127,8 +127,10 @@ enum status exchange_add(struct exchange *x, struct tensor v) ACE_NODISCARD;
 /* measured [2] (clip.h) over the gradients of the whole model. Collective over the ranks. */
 enum status exchange_measure(struct exchange *x, struct dev *d, struct tensor measured, struct tensor grads) ACE_NODISCARD;
 
-/* Behind an update, and behind values that were read: each rank has what its passes need. Collective over the ranks. */
+/* Behind an update, and behind values that were read: each rank has what its passes need, by the time they need it. Collective over
+ * the ranks. exchange_settle: all is there, and this rank's own values may be written to other than by an update. */
 enum status exchange_values(struct exchange *x) ACE_NODISCARD;
+enum status exchange_settle(struct exchange *x) ACE_NODISCARD;
 
 /* v [n] = sum over the ranks of v. Collective over the ranks. */
 enum status exchange_sums(struct exchange *x, double *v, int n) ACE_NODISCARD;

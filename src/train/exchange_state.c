@@ -216,6 +216,7 @@ exchange_restore(struct exchange *x, const struct checkpoint *c, const char *con
 
 	if (!exchange_parted(x))
 		return checkpoint_restore_optim(c, group, o);
+	ACE_TRY(exchange_settle(x));
 	ACE_TRY(checkpoint_tensors(c, CHECKPOINT_OPTIMIZER, &f));
 	for (int i = 0; st == ACE_OK && i < x->shards->places; i++) {
 		const struct shard_place *q = &x->shards->place[i];

@@ -24,6 +24,8 @@ exchange_turns(struct exchange *x, bool grads, bool changed, void (*run)(void *m
 {
 	struct shards *s = x ? x->shards : NULL;
 
+	if (changed)
+		ACE_TRY(exchange_settle(x));
 	run(me, 0);
 	for (int turn = 1; s && turn <= shards_turns(s); turn++) {
 		ACE_TRY(shards_turn_open(s, turn, grads));

@@ -167,6 +167,48 @@ start_sums(struct shards *s, int u)
 	n->started = true;
 }
 
+/* --- values that stay whole, behind an update --- */
+
+/* A unit's values are there; the last block's come last. */
+static enum status
+join_values(struct shards *s, int u)
+{
+	s->pending = s->pending && u != s->units - 2;
+	return s->unit[u].n > 0 ? link_join(s->link, s->unit[u].ticket) : ACE_OK;
+}
+
+static void
+gather_values(struct shards *s, int u)
+{
+	struct unit *n = &s->unit[u];
+
+	for (int i = n->first; i < n->first + n->n; i++)
+		n->ticket = s->ticket = link_allgather(s->link, s->segment[i].values, s->segment[i].my_values, "values of block %d", u);
+}
+
+enum status
+shards_settle(struct shards *s)
+{
+	if (!s->pending)
+		return ACE_OK;
+	s->pending = false;
+	return link_join(s->link, s->ticket);
+}
+
+/* In the order in which a forward pass wants them. */
+enum status
+shards_values(struct shards *s)
+{
+	if (s->full || s->segments == 0)
+		return ACE_OK;
+	ACE_TRY(shards_settle(s));
+	gather_values(s, s->units - 1);
+	for (int u = 0; u < s->units - 1; u++)
+		gather_values(s, u);
+	s->pending = true;
+	return ACE_OK;
+}
+
 /* --- around blocks and passes --- */
 
 void
@@ -175,8 +217,11 @@ shards_before(struct shards *s, int block, bool backward)
 	int ahead = backward ? block - 1 : block + 1, blocks = s->units - 1;
 	struct shard_slot *slot;
 
-	if (!s->full)
+	if (!s->full) {
+		if (s->pending && !backward)
+			keep(s, join_values(s, block));
 		return;
+	}
 	slot = want(s, block);
 	wait_values(s, slot);
 	if (backward ? ahead >= s->first_block : ahead < blocks)
@@ -206,7 +251,7 @@ shards_begin(struct shards *s, bool last)
 
 	s->last = last;
 	if (!s->full)
-		return ACE_OK;
+		return s->pending ? join_values(s, rest) : ACE_OK;
 	start_values(s, &s->rest, rest);
 	wait_values(s, &s->rest);
 	if (s->unit[rest].trains && !s->forward)
@@ -279,18 +324,6 @@ shards_gradients(struct shards *s)
 	return st;
 }
 
-enum status
-shards_values(struct shards *s)
-{
-	int64_t ticket = 0;
-
-	if (s->full || s->segments == 0)
-		return ACE_OK;
-	for (int i = 0; i < s->segments; i++)
-		ticket = link_allgather(s->link, s->segment[i].values, s->segment[i].my_values, "values of block %d", s->segment[i].unit);
-	return link_join(s->link, ticket);
-}
-
 bool
 shards_gathers(const struct shards *s)
 {
@@ -319,6 +352,7 @@ show(struct shards *s, struct segment *g, char *all)
 enum status
 shards_show(struct shards *s)
 {
+	ACE_TRY(shards_settle(s));
 	if (!s->full || !shards_gathers(s))
 		return ACE_OK;
 	for (int i = 0; i < s->segments; i++) {

@@ -54,6 +54,7 @@ struct unit {
 	int first, n;			/* segments */
 	bool trains;			/* some of them do */
 	bool started;			/* optimizer: its sums, in this update */
+	int64_t ticket;			/* optimizer: of its values, while s->pending */
 	bool whole;			/* some of what trains is kept whole */
 	size_t bytes, grad_bytes;	/* put together */
 	size_t sum_bytes;		/* of gradients with this rank's part of their sum */
@@ -91,6 +92,7 @@ struct shards {
 	bool last;			/* the pass under way completes the gradients */
 	bool forward;			/* it has no backward pass */
 	int64_t ticket;			/* optimizer: of the last sum started */
+	bool pending;			/* optimizer: values of the last update are on their way, and not all joined */
 	enum status status;		/* the first failure in a hook, with its message */
 	char message[1024];
 };
@@ -130,8 +132,10 @@ void shards_idle_forward(struct shards *s);
 /* Behind the last pass of an update: each rank's part of the gradients is the sum over all. Collective. */
 enum status shards_gradients(struct shards *s) ACE_NODISCARD;
 
-/* Behind the update: values whole again where they stay so. Collective over the group. */
+/* Behind the update: values whole again where they stay so, once they are asked for: each block waits for its own in a forward pass
+ * between shards_begin and shards_end, and whatever else looks at whole values calls shards_settle. Collective over the group. */
 enum status shards_values(struct shards *s) ACE_NODISCARD;
+enum status shards_settle(struct shards *s) ACE_NODISCARD;
 
 /* Whether this rank is of the group that has the parts that are gathered: with several groups (across) only the first one is. */
 bool shards_gathers(const struct shards *s);

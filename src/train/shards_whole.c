@@ -76,6 +76,7 @@ shards_turn_open(struct shards *s, int turn, bool grads)
 {
 	int64_t ticket = 0;
 
+	ACE_TRY(shards_settle(s));
 	if (s->full)
 		give_room(s, turn, grads);
 	for (int i = 0; i < s->segments; i++) {

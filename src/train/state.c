@@ -358,6 +358,8 @@ at_average(struct step *s, struct optim *o, enum status (*write)(void *me), void
 	st = exchange_turns(s->o.exchange, false, true, to_average, o);
 	if (st == ACE_OK)
 		st = write(me);
+	if (exchange_settle(s->o.exchange) != ACE_OK && st == ACE_OK)
+		st = ACE_ERANK;
 	optim_average(o, false);	/* nearly what they were */
 	carry(s, o, host, true);
 	free(host);
@@ -448,6 +450,8 @@ state_average_shown(struct step *s, bool whole, enum status (*write)(void *me), 
 	if (st == ACE_OK)
 		st = write(me);
 	exchange_hide(x);
+	if (exchange_settle(x) != ACE_OK && st == ACE_OK)
+		st = ACE_ERANK;
 	carry(s, NULL, host, true);
 	free(host);
 	if (st == ACE_OK)
