@@ -98,13 +98,26 @@ by_cost(const void *a, const void *b)
 	return (x < y) - (x > y);
 }
 
+/* Microseconds of p behind what was reached before. */
+static double
+beyond(uint64_t *reached, const struct piece *p)
+{
+	uint64_t from = p->start > *reached ? p->start : *reached;
+
+	if (p->end <= *reached)
+		return 0;
+	*reached = p->end;
+	return 1e-3 * (double)(p->end - from);
+}
+
+/* At work: some kernel ran; alone: of that, NCCL's alone. */
 static void
 tell(void)
 {
 	static struct total t[NAMES];
 	const char *ms = getenv("ACE_PROFILE_MS"), *times = getenv("ACE_PROFILE_RUNS");
-	double runs = times ? atof(times) : 1, busy = 0;
-	uint64_t from = 0, reached = 0;
+	double runs = times ? atof(times) : 1, busy = 0, own = 0;
+	uint64_t from = 0, reached = 0, own_reached = 0, first = UINT64_MAX;
 
 	cuptiActivityFlushAll(1);
 	if (!n_pieces)
@@ -119,13 +132,14 @@ tell(void)
 		at->name = piece[i].name;
 		at->us += 1e-3 * (double)(piece[i].end - piece[i].start);
 		at->n++;
-		if (piece[i].end > reached) {
-			busy += 1e-3 * (double)(piece[i].end - (piece[i].start > reached ? piece[i].start : reached));
-			reached = piece[i].end;
-		}
+		first = first < piece[i].start ? first : piece[i].start;
+		busy += beyond(&reached, &piece[i]);
+		if (!strstr(name[piece[i].name], "nccl"))
+			own += beyond(&own_reached, &piece[i]);
 	}
 	qsort(t, (size_t)n_names, sizeof *t, by_cost);
-	fprintf(stderr, "profile: %.0f us at work in a run\n", busy / runs);
+	fprintf(stderr, "profile: %.0f us at work of %.0f in a run, %.0f of them NCCL alone\n", busy / runs,
+	        1e-3 * (double)(reached - first) / runs, (busy - own) / runs);
 	for (int i = 0; i < n_names && t[i].n; i++)
 		fprintf(stderr, "%10.1f us %8.1f times %8.2f us each  %.110s\n", t[i].us / runs, (double)t[i].n / runs,
 		        t[i].us / (double)t[i].n, name[t[i].name]);
