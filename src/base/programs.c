@@ -101,7 +101,7 @@ static const struct program programs[] = {
 	  .about =
 		"Reads RUN/logs/metrics.jsonl, which ace-train writes, and prints the curves of loss, learning rate, gradient "
 		"norm and speed as text. RUN/report.html shows them with the settings that differ from the defaults and what "
-		"happened on the way; it needs no other file and no network. The curves are also there as SVG files.\n\n"
+		"happened on the way, and plays clips of validation that lie there; it needs no other file and no network. The curves are also there as SVG files.\n\n"
 		"RUN may be a metrics.jsonl. Lines that cannot be read are passed over and counted; a run may go on meanwhile.",
 	  .examples =
 		"ace-report out/my-songs\nhow far is it\n"

@@ -107,12 +107,20 @@ write_curves(const struct report *r)
 static enum status
 write_page(const struct report *r)
 {
+	char *clips = file_path("%s/validation_audio", r->folder), *whole = NULL;
 	struct buffer b = { 0 };
 	enum status st;
 
-	report_html(&b, r->folder, &r->m, r->curve, REPORT_COLUMNS, r->run, r->effective);
+	if (!clips)
+		return no_memory();
+	if (strcmp(r->beside, r->folder) != 0)
+		whole = realpath(clips, NULL); /* NULL: there are none */
+	report_html(&b, r->folder, &r->m, r->curve, REPORT_COLUMNS, r->run, r->effective, clips,
+		    whole ? whole : "validation_audio");
 	st = buffer_done(&b) ? file_write(r->page, b.data, b.len) : no_memory();
 	buffer_free(&b);
+	free(clips);
+	free(whole);
 	return st;
 }
 

@@ -142,7 +142,8 @@ events(struct buffer *b, const struct report_metrics *m)
 
 void
 report_html(struct buffer *b, const char *title, const struct report_metrics *m,
-	    const struct report_curve *curve, int curves, const cJSON *run, const cJSON *effective)
+	    const struct report_curve *curve, int curves, const cJSON *run, const cJSON *effective,
+	    const char *clips, const char *reference)
 {
 	buffer_str(b, head);
 	buffer_str(b, "<title>");
@@ -154,6 +155,7 @@ report_html(struct buffer *b, const char *title, const struct report_metrics *m,
 	for (int c = 0; c < curves; c++)
 		if (curve[c].bins > 0)
 			report_svg(b, &curve[c]);
+	report_clips(b, clips, reference);
 	settings(b, effective);
 	events(b, m);
 	buffer_str(b, "</body>\n</html>\n");

@@ -61,7 +61,11 @@ void report_svg(struct buffer *b, const struct report_curve *c);
 /* A row of bars, one a bin; in plain letters where the locale is not UTF-8. */
 void report_bars(struct buffer *b, const struct report_curve *c, bool utf8);
 
-/* The page. run and effective (run.json, effective.json) may be NULL. */
+/* The clips step_N_NAME.wav of a folder, by name and step, each to be played; reference: the folder as the page sees it. Nothing when
+ * there are none. */
+void report_clips(struct buffer *b, const char *folder, const char *reference);
+
+/* The page. run and effective (run.json, effective.json) may be NULL. clips: a folder of clips; reference as above. */
 void report_html(struct buffer *b, const char *title, const struct report_metrics *m, const struct report_curve *curve, int curves,
-                 const cJSON *run, const cJSON *effective);
+                 const cJSON *run, const cJSON *effective, const char *clips, const char *reference);
 #endif

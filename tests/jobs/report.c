@@ -317,6 +317,54 @@ the_page_holds_all_and_needs_nothing(void **state)
 }
 
 static void
+clips_can_be_listened_to_in_their_order(void **state)
+{
+	char *path, *text, *elsewhere = at("sub");
+	const char *two, *ten, *other;
+	size_t size;
+
+	(void)state;
+	write_text("logs/metrics.jsonl", "{\"step\":1,\"train_loss\":1}\n");
+	assert_ok(report(dir, NULL));
+	path = at("report.html");
+	assert_ok(file_read(path, 1 << 20, &text, &size));
+	assert_null(strstr(text, "<audio"));
+	free(text);
+	free(path);
+	path = at("validation_audio");
+	assert_ok(file_mkdirs(path));
+	free(path);
+	write_text("validation_audio/step_10_a b&_0.wav", "x");
+	write_text("validation_audio/step_2_a b&_0.wav", "x");
+	write_text("validation_audio/step_2_a b&_0.json", "{\"prompt\": \"jazz <loud>\"}");
+	write_text("validation_audio/step_2_zebra_0.wav", "x");
+	write_text("validation_audio/step_x_0.wav", "x");
+	write_text("validation_audio/step_3_a.wav.part", "x");
+	assert_ok(report(dir, NULL));
+	path = at("report.html");
+	assert_ok(file_read(path, 1 << 20, &text, &size));
+	is_well_formed(strstr(text, "<html"));
+	two = strstr(text, "src=\"validation_audio/step_2_a%20b%26_0.wav\"");
+	ten = strstr(text, "src=\"validation_audio/step_10_a%20b%26_0.wav\"");
+	other = strstr(text, "src=\"validation_audio/step_2_zebra_0.wav\"");
+	assert_true(two && ten && other && two < ten && ten < other);
+	assert_non_null(strstr(text, "jazz &lt;loud&gt;"));
+	assert_null(strstr(text, "step_x"));
+	assert_null(strstr(text, ".part"));
+	free(text);
+	free(path);
+	assert_ok(file_mkdirs(elsewhere));
+	free(elsewhere);
+	elsewhere = at("sub/page.html");
+	assert_ok(report(dir, elsewhere));
+	assert_ok(file_read(elsewhere, 1 << 20, &text, &size));
+	assert_null(strstr(text, "src=\"validation_audio"));
+	assert_non_null(strstr(text, "/validation_audio/step_2_zebra_0.wav"));
+	free(text);
+	free(elsewhere);
+}
+
+static void
 the_page_goes_where_it_is_told(void **state)
 {
 	char *page = at("elsewhere.html"), *metrics = at("logs/metrics.jsonl"),
@@ -340,6 +388,7 @@ main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, enter, leave)
 	const struct CMUnitTest tests[] = {
 		T(each_update_is_read),
+		T(clips_can_be_listened_to_in_their_order),
 		T(bad_lines_are_counted_and_passed_over),
 		T(a_step_that_comes_again_takes_the_place_of_the_first),
 		T(events_and_pauses_are_told),
