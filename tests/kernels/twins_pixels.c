@@ -56,6 +56,8 @@ static const struct twin_case cases[] = {
 	{ "pix_conv", conv_half, TOL, { H(3, { 3, 1, 16 }), H(3, { 5, 1, 8 }), H(4, { 16, 3, 3, 8 }), H(1, { 16 }) }, NULL },
 	{ "pix_conv", conv, TOL, { H(3, { 5, 13, 40 }), H(3, { 5, 13, 24 }), H(4, { 40, 1, 1, 24 }), H(1, { 40 }) }, NULL },
 	{ "pix_conv", linear_beside, TOL, { H(3, { 5, 13, 80 }), H(3, { 5, 13, 24 }), H(4, { 40, 1, 1, 24 }) }, NULL },
+	{ "pix_conv", conv, TOL, { H(3, { 3, 37, 128 }), H(3, { 3, 37, 8 }), H(4, { 128, 3, 3, 8 }), H(1, { 128 }) }, NULL },
+	{ "pix_conv", conv_silu, TOL, { H(3, { 1, 1, 64 }), H(3, { 1, 1, 8 }), H(4, { 64, 3, 3, 8 }), H(1, { 64 }) }, NULL },
 	{ "pix_conv", conv_silu, TOL, { H(3, { 9, 19, 136 }), H(3, { 9, 19, 64 }), H(4, { 136, 3, 3, 64 }), H(1, { 136 }) }, NULL },
 	{ "pix_conv", conv_silu, TOL, { H(3, { 9, 17, 136 }), H(3, { 9, 17, 128 }), H(4, { 136, 1, 1, 128 }), H(1, { 136 }) }, NULL },
 	{ "pix_conv", conv_bare, TOL, { H(3, { 2200, 1, 8 }), H(3, { 2200, 1, 64 }), H(4, { 8, 3, 3, 64 }) }, NULL },

@@ -199,7 +199,7 @@ cuda_pix_conv(struct dev *d, struct tensor y, struct tensor x, struct tensor w, 
 	assert(s.I % 8 == 0 && s.O % 2 == 0 && (uintptr_t)x.data % 16 == 0 && (uintptr_t)w.data % 16 == 0);
 	if (by_cudnn(d, y, s, x, w) || d->status != ACE_OK)
 		return;
-	if (y.dtype == BF16 && pixels_conv_90(d, s, cuda_out<bf16>(y)))
+	if (y.dtype == BF16 && (pixels_conv_first(d, s, cuda_out<bf16>(y)) || pixels_conv_90(d, s, cuda_out<bf16>(y))))
 		return;
 	WITH_TYPE(y.dtype, T, (launch<T>(d, y, s)));
 	cuda_launched(d, "pix_conv");

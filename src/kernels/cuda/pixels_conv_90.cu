@@ -37,41 +37,7 @@ find(int t, const struct tiles &z, int &h, int &v, int &n)
 	v = p / z.down * ACROSS;
 }
 
-#if HOPPER
-/* Sixteen pixels of a row, from (h, v) on, and their OUTS outputs: through the warp's own memory, so that each pixel is written in
- * whole lines. */
-__device__ __forceinline__ void
-put(bf16 *y, const struct pixels_conv &s, int H_out, unsigned char *own, const float (&acc)[16][4], int h, int v, int n, int lane)
-{
-	uint32_t *word = reinterpret_cast<uint32_t *>(own);
-	int g = lane / 4, q = lane % 4;
-
-#pragma unroll
-	for (int j = 0; j < 16; j++) {
-		float b[2] = { 0.f, 0.f }, r[4];
-		if (s.b && n + 8 * j < s.O)
-			unpack_bf16(*reinterpret_cast<const uint32_t *>(s.b + n + 8 * j + 2 * q), b[0], b[1]);
-#pragma unroll
-		for (int e = 0; e < 4; e++) {
-			r[e] = acc[j][e] + b[e % 2];
-			r[e] = s.silu ? silu_of(r[e]) : r[e];
-		}
-		word[g * (OUTS / 2) + (j ^ g) * 4 + q] = pack_bf16(r[0], r[1]);
-		word[(g + 8) * (OUTS / 2) + (j ^ g) * 4 + q] = pack_bf16(r[2], r[3]);
-	}
-	__syncwarp();
-#pragma unroll
-	for (int i = 0; i < 8; i++) {
-		int p = 2 * i + lane / 16, c = lane % 16;
-		if (h < H_out && v + p < s.W_out && n + 8 * c < s.O)
-			*reinterpret_cast<uint4 *>(y + ((int64_t)h * s.W_out + v + p) * s.ldy + n + 8 * c) =
-				*reinterpret_cast<const uint4 *>(word + p * (OUTS / 2) + (c ^ (p & 7)) * 4);
-	}
-	__syncwarp();
-}
-#endif
-
-__global__ void __launch_bounds__(THREADS, 1)
+[[maybe_unused]] __global__ void __launch_bounds__(THREADS, 1)
 convolve(const __grid_constant__ CUtensorMap mx, const __grid_constant__ CUtensorMap mw, const __grid_constant__ struct pixels_conv s,
          const struct tiles z, bf16 *y)
 {
@@ -110,7 +76,7 @@ convolve(const __grid_constant__ CUtensorMap mx, const __grid_constant__ CUtenso
 	}
 	wg::more_registers<232>();
 	int group = warp / 4;
-	unsigned char *own = memory + STAGES * STAGE + warp * LINE;
+	uint32_t *own = reinterpret_cast<uint32_t *>(memory + STAGES * STAGE + warp * LINE);
 	float acc[2][16][4];
 
 	for (int t = (int)blockIdx.x; t < z.all; t += (int)gridDim.x) {
@@ -142,8 +108,11 @@ convolve(const __grid_constant__ CUtensorMap mx, const __grid_constant__ CUtenso
 		if (lane == 0)
 			wg::barrier_arrive(empty + 8 * before);
 		find(t, z, h, v, n);
-		put(y, s, z.H_out, own, acc[0], h + 8 * group + warp % 4, v, n, lane);
-		put(y, s, z.H_out, own, acc[1], h + 8 * group + 4 + warp % 4, v, n, lane);
+#pragma unroll
+		for (int i = 0; i < 2; i++) {
+			int row = h + 8 * group + 4 * i + warp % 4;
+			pixels_put(y + ((int64_t)row * s.W_out + v) * s.ldy, s, own, acc[i], row < z.H_out ? s.W_out - v : 0, n, lane);
+		}
 	}
 #endif
 }
