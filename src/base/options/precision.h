@@ -39,7 +39,8 @@
 	{ .name = "vae_dtype", .type = OPT_ENUM, .initial = "fp32", .programs = OPT_CONFIGURED,
 	  .category = "precision",
 	  .allowed = "default fp32 fp16 bf16",
-	  .help = "Type in which the audio autoencoder runs; fp32 matches upstream." },
+	  .help = "Type in which the audio autoencoder runs; fp32 matches upstream. bf16 (device=cuda) is "
+		"17 times as fast, to latents about 1 % off." },
 	{ .name = "disable_tf32", .type = OPT_BOOL, .initial = "false", .programs = OPT_TRAINING | OPT_GENERATE,
 	  .category = "precision",
 	  .help = "Do not use TF32 for 32-bit matrix products of a GPU." },
