@@ -19,7 +19,7 @@ case $? in
 	echo "Bail out! no SLURM of our own"
 	exit 1 ;;
 esac
-echo 1..4
+echo 1..5
 n=0
 result() { # STATUS SENTENCE
 	n=$((n + 1))
@@ -56,7 +56,7 @@ cd "$tmp/work" || exit 99
 result $? "there are songs and a model"
 
 stores='cache_dir_vae=cache/vae/{model_family}/{id} cache_dir_text=cache/text'
-common="max_train_steps=30 learning_rate=1e-3 lora_rank=4 mixed_precision=no optimizer=torch-adamw checkpoint_step_interval=10"
+common="max_train_steps=600 learning_rate=1e-3 lora_rank=4 mixed_precision=no optimizer=torch-adamw checkpoint_step_interval=100"
 # shellcheck disable=SC2086
 SHARDS=2 sh "$top/slurm/pipeline.sh" model=model dataset=songs $stores -- output_dir=out $common > jobs.txt 2> pipeline.log
 job=$(sed -n 's/^train *//p' jobs.txt)
@@ -74,3 +74,9 @@ result $? "told to stop, it saves, is queued again and ends"
 "$bin/ace-train" model=model dataset=songs $stores output_dir=whole $common > whole.log 2>&1 &&
 	cmp whole/pytorch_lora_weights.safetensors out/pytorch_lora_weights.safetensors
 result $? "the adapter is that of a run that nothing stopped"
+
+job=$(sbatch --parsable --export=ALL,PROGRAM=ace-generate --job-name=song "$top/slurm/train.sbatch" model=model lora=out prompt=jazz duration=3 \
+	steps=3 erg_lyric=false erg_diffusion=false output=song.wav)
+until_true 120 is_over "$job"
+[ -s song.wav ] && grep -q "ace-generate ended with 0" "song-$job.out"
+result $? "the same script makes a song with it"
