@@ -225,11 +225,15 @@ block_max(float x, float *shared)
 	return warp_max(lane < warps ? shared[lane] : -INFINITY);
 }
 
-/* 1 / (1 + exp(-x)), to about 2^-21 */
+/* 1 / (1 + exp(-x)), to about 2^-21; by instructions that take small numbers for 0, which 1 + exp(-x) cannot tell. */
 static __device__ __forceinline__ float
 sigmoid_of(float x)
 {
-	return __fdividef(1.f, 1.f + __expf(-x));
+	float e, s;
+
+	asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(e) : "f"(x * -1.44269504f));
+	asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(s) : "f"(1.f + e));
+	return s;
 }
 
 static __device__ __forceinline__ float

@@ -1,268 +1,258 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The feed-forward's gated depthwise convolution, channels last. A thread follows N channels and their gates through a run of frames
- * and keeps the frames that the next ones still need in registers. */
+/* The feed-forward's gated depthwise convolution, channels last. A thread follows N channels and their gates through a run of frames:
+ * each frame is read once, AHEAD frames before its turn, and adds to the three sums that want it. */
 #include "kernels/cuda/columns.cuh"
 
 namespace {
 
-enum { THREADS = 128 };
+/* The last two: blocks that a multiprocessor holds at once; runs are cut so that about as many there are. */
+enum { THREADS = 128, AHEAD = 3, FORWARD_BLOCKS = 8, BACKWARD_BLOCKS = 5 };
 
 struct shape {
 	int T, F, run;
 	int64_t ldx, ldu;
 };
 
-/* Long runs read fewer frames twice; short ones keep a small input's blocks many. */
-int
-run_of(struct tensor x)
-{
-	return x.dim[0] * x.dim[1] > 1024 ? 32 : 16;
-}
-
-/* N numbers, N 1, 2 or 4, aligned to their size. */
+/* N numbers as they lie in memory, aligned to their size. */
 template <int N, class X>
-__device__ __forceinline__ void
-take(float (&v)[N], const X *p)
-{
-	if constexpr (sizeof(X) == 2 && N == 2) {
-		unpack_bf16(*reinterpret_cast<const uint32_t *>(p), v[0], v[1]);
-	} else if constexpr (sizeof(X) == 4 && N == 2) {
-		float2 w = *reinterpret_cast<const float2 *>(p);
-		v[0] = w.x, v[1] = w.y;
-	} else if constexpr (sizeof(X) == 2 && N == 4) {
-		uint2 w = *reinterpret_cast<const uint2 *>(p);
-		unpack_bf16(w.x, v[0], v[1]);
-		unpack_bf16(w.y, v[2], v[3]);
-	} else if constexpr (sizeof(X) == 4 && N == 4) {
-		float4 w = *reinterpret_cast<const float4 *>(p);
-		v[0] = w.x, v[1] = w.y, v[2] = w.z, v[3] = w.w;
-	} else {
-#pragma unroll
-		for (int i = 0; i < N; i++)
-			v[i] = to_float(p[i]);
-	}
-}
+struct alignas(N * sizeof(X)) lot {
+	X v[N];
+};
 
 template <int N, class X>
 __device__ __forceinline__ void
 give(X *p, const float (&v)[N])
 {
-	if constexpr (sizeof(X) == 2 && N == 2) {
-		*reinterpret_cast<uint32_t *>(p) = pack_bf16(v[0], v[1]);
-	} else if constexpr (sizeof(X) == 4 && N == 2) {
-		*reinterpret_cast<float2 *>(p) = make_float2(v[0], v[1]);
-	} else if constexpr (sizeof(X) == 2 && N == 4) {
-		*reinterpret_cast<uint2 *>(p) = make_uint2(pack_bf16(v[0], v[1]), pack_bf16(v[2], v[3]));
-	} else if constexpr (sizeof(X) == 4 && N == 4) {
-		*reinterpret_cast<float4 *>(p) = make_float4(v[0], v[1], v[2], v[3]);
-	} else {
+	lot<N, X> all;
+
 #pragma unroll
-		for (int i = 0; i < N; i++)
-			p[i] = from_float<X>(v[i]);
-	}
+	for (int i = 0; i < N; i++)
+		all.v[i] = from_float<X>(v[i]);
+	if constexpr (sizeof(X) == 2 && N == 2)
+		*reinterpret_cast<uint32_t *>(p) = pack_bf16(v[0], v[1]);
+	else
+		*reinterpret_cast<lot<N, X> *>(p) = all;
 }
 
-/* Weights and bias of N channels. */
+/* Rows of N numbers on their way: row t of a sample is place t modulo AHEAD's. Rows outside from .. to - 1 are zeros (silu(0)
+ * is 0, as the padding is). */
+template <int N, class X>
+struct rows {
+	const X *p;
+	uint32_t ld;
+	int from, to;
+	lot<N, X> ahead[AHEAD];
+
+	__device__ __forceinline__
+	rows(const X *first, int64_t apart, int lo, int hi)
+		: p(first), ld((uint32_t)apart), from(lo), to(hi)
+	{
+	}
+	__device__ __forceinline__ void
+	ask(int place, int t)
+	{
+		if (t >= from && t < to)
+			ahead[place] = *reinterpret_cast<const lot<N, X> *>(p + (uint32_t)t * ld);
+		else
+#pragma unroll
+			for (int i = 0; i < N; i++)
+				ahead[place].v[i] = from_float<X>(0.f);
+	}
+	__device__ __forceinline__ void
+	take(float (&v)[N], int place) const
+	{
+#pragma unroll
+		for (int i = 0; i < N; i++)
+			v[i] = to_float(ahead[place].v[i]);
+	}
+};
+
+/* N channels' weights, and the sums that want one and two inputs more. */
 template <int N>
 struct taps {
-	float w[3][N], b[N];
+	float w[3][N], b[N], one[N], two[N];
 
-	__device__ __forceinline__ void
-	read(const float *w3, const float *bias, int c)
+	__device__ __forceinline__
+	taps(const float *w3, const float *bias, int c)
 	{
 #pragma unroll
 		for (int i = 0; i < N; i++) {
-			b[i] = bias[c + i];
+			one[i] = two[i] = b[i] = bias[c + i];
 #pragma unroll
 			for (int j = 0; j < 3; j++)
 				w[j][i] = w3[3 * (c + i) + j];
 		}
 	}
-	__device__ __forceinline__ float
-	at(const float (&a)[3][N], int i) const
+	/* y[t-1], given a[t] */
+	__device__ __forceinline__ void
+	next(float (&y)[N], const float (&a)[N])
 	{
-		return w[0][i] * a[0][i] + w[1][i] * a[1][i] + w[2][i] * a[2][i] + b[i];
+#pragma unroll
+		for (int i = 0; i < N; i++) {
+			y[i] = fmaf(w[2][i], a[i], one[i]);
+			one[i] = fmaf(w[1][i], a[i], two[i]);
+			two[i] = fmaf(w[0][i], a[i], b[i]);
+		}
 	}
 };
 
+/* The way back: the sums of inputs' gradients. */
 template <int N>
-__device__ __forceinline__ void
-push(float (&a)[3][N], const float (&v)[N])
-{
-#pragma unroll
-	for (int i = 0; i < N; i++) {
-		a[0][i] = a[1][i];
-		a[1][i] = a[2][i];
-		a[2][i] = v[i];
-	}
-}
+struct taps_back {
+	float one[N] = {}, two[N] = {};
 
-/* Frame t's N inputs, zero outside (silu(0) is 0, as the padding is). */
-template <int N, class X>
-__device__ __forceinline__ void
-frame(float (&v)[N], const X *x, const struct shape &s, int t)
-{
-	if (t >= 0 && t < s.T) {
-		take<N>(v, x + t * s.ldx);
-	} else {
+	/* da[t-1], given dy[t] */
+	__device__ __forceinline__ void
+	next(float (&da)[N], const float (&dy)[N], const struct taps<N> &k)
+	{
 #pragma unroll
-		for (int i = 0; i < N; i++)
-			v[i] = 0.f;
+		for (int i = 0; i < N; i++) {
+			da[i] = fmaf(k.w[0][i], dy[i], one[i]);
+			one[i] = fmaf(k.w[1][i], dy[i], two[i]);
+			two[i] = k.w[2][i] * dy[i];
+		}
 	}
-}
-
-template <int N>
-__device__ __forceinline__ void
-activate(float (&v)[N])
-{
-#pragma unroll
-	for (int i = 0; i < N; i++)
-		v[i] = silu_of(v[i]);
-}
+};
 
 template <int N, class U, class X>
-__global__ void __launch_bounds__(THREADS)
+__global__ void __launch_bounds__(THREADS, FORWARD_BLOCKS)
 forward(struct shape s, U *u, const X *x, const float *w, const float *bias)
 {
 	int c = (int)(blockIdx.x * THREADS + threadIdx.x) * N, t0 = (int)blockIdx.y * s.run, t1 = min(s.T, t0 + s.run);
-	struct taps<N> value, gate;
-	float av[3][N], ag[3][N], v[N], g[N];
 
 	if (c >= s.F)
 		return;
 	x += (int64_t)blockIdx.z * s.T * s.ldx + c;
 	u += (int64_t)blockIdx.z * s.T * s.ldu + c;
-	value.read(w, bias, c);
-	gate.read(w, bias, c + s.F);
+	struct rows<N, X> values(x, s.ldx, max(0, t0 - 1), min(s.T, t1 + 1)), gates(x + s.F, s.ldx, values.from, values.to);
+	struct taps<N> value(w, bias, c), gate(w, bias, c + s.F);
 #pragma unroll
-	for (int j = 0; j < 2; j++) {
-		frame<N>(v, x, s, t0 - 1 + j);
-		frame<N>(g, x + s.F, s, t0 - 1 + j);
-		activate<N>(v);
-		activate<N>(g);
-		push<N>(av, v);
-		push<N>(ag, g);
+	for (int i = 0; i < AHEAD; i++) {
+		values.ask(i, t0 - 1 + i);
+		gates.ask(i, t0 - 1 + i);
 	}
-	frame<N>(v, x, s, t0 + 1);
-	frame<N>(g, x + s.F, s, t0 + 1);
-#pragma unroll 4
-	for (int t = t0; t < t1; t++) {
-		float next_v[N], next_g[N];
-		frame<N>(next_v, x, s, t + 2);		/* on its way while t is computed */
-		frame<N>(next_g, x + s.F, s, t + 2);
-		activate<N>(v);
-		activate<N>(g);
-		push<N>(av, v);
-		push<N>(ag, g);
+	/* inputs of frame t arrive, outputs of t-1 leave */
+	for (int first = t0 - 1; first <= t1; first += AHEAD)
 #pragma unroll
-		for (int i = 0; i < N; i++)
-			v[i] = value.at(av, i) * silu_of(gate.at(ag, i));
-		give<N>(u + t * s.ldu, v);
+		for (int i = 0; i < AHEAD; i++) {
+			int t = first + i;
+			float v[N], g[N], y[N], o[N];
+			values.take(v, i);
+			gates.take(g, i);
+			values.ask(i, t + AHEAD);
+			gates.ask(i, t + AHEAD);
 #pragma unroll
-		for (int i = 0; i < N; i++) {
-			v[i] = next_v[i];
-			g[i] = next_g[i];
+			for (int j = 0; j < N; j++) {
+				v[j] = silu_of(v[j]);
+				g[j] = silu_of(g[j]);
+			}
+			value.next(y, v);
+			gate.next(o, g);
+#pragma unroll
+			for (int j = 0; j < N; j++)
+				y[j] *= silu_of(o[j]);
+			if (t > t0 && t <= t1)
+				give<N>(u + (uint32_t)(t - 1) * (uint32_t)s.ldu, y);
 		}
-	}
+}
+
+/* silu(x) and its slope; returns the sigmoid. */
+__device__ __forceinline__ float
+silu_slope(float &a, float &slope, float x)
+{
+	float s = sigmoid_of(x);
+
+	a = x * s;
+	slope = fmaf(-a, s, s + a);
+	return s;
 }
 
 __device__ __forceinline__ float
 slope_of(float x)
 {
-	float s = sigmoid_of(x);
+	float a, slope;
 
-	return s * (1.f + x * (1.f - s));
+	silu_slope(a, slope, x);
+	return slope;
 }
 
-/* a = silu(x) and its slope. */
+/* The input's slopes of three frames, the oldest first. */
 template <int N>
-__device__ __forceinline__ void
-activate_both(float (&a)[3][N], float (&slope)[3][N], const float (&x)[N])
-{
-	float v[N], d[N];
+struct slopes {
+	float at[3][N] = {};
 
+	/* x becomes silu(x) */
+	__device__ __forceinline__ void
+	next(float (&x)[N])
+	{
 #pragma unroll
-	for (int i = 0; i < N; i++) {
-		float s = sigmoid_of(x[i]);
-		v[i] = x[i] * s;
-		d[i] = s * (1.f + x[i] * (1.f - s));
+		for (int i = 0; i < N; i++) {
+			at[0][i] = at[1][i];
+			at[1][i] = at[2][i];
+			silu_slope(x[i], at[2][i], x[i]);
+		}
 	}
-	push<N>(a, v);
-	push<N>(slope, d);
-}
-
-/* Frame t's N gradients, zero outside. */
-template <int N, class U>
-__device__ __forceinline__ void
-gradient(float (&v)[N], const U *du, const struct shape &s, int t)
-{
-	if (t >= 0 && t < s.T) {
-		take<N>(v, du + t * s.ldu);
-	} else {
-#pragma unroll
-		for (int i = 0; i < N; i++)
-			v[i] = 0.f;
-	}
-}
+};
 
 template <int N, class DX, class U, class X>
-__global__ void __launch_bounds__(THREADS)
+__global__ void __launch_bounds__(THREADS, BACKWARD_BLOCKS)
 backward(struct shape s, DX *dx, int64_t ldd, const U *du, const X *x, const float *w, const float *bias)
 {
 	int c = (int)(blockIdx.x * THREADS + threadIdx.x) * N, t0 = (int)blockIdx.y * s.run, t1 = min(s.T, t0 + s.run);
-	struct taps<N> value, gate;
-	float av[3][N], ag[3][N], sv[3][N], sg[3][N], dv[3][N], dg[3][N], v[N], g[N], d[N];
 
 	if (c >= s.F)
 		return;
 	x += (int64_t)blockIdx.z * s.T * s.ldx + c;
 	du += (int64_t)blockIdx.z * s.T * s.ldu + c;
 	dx += (int64_t)blockIdx.z * s.T * ldd + c;
-	value.read(w, bias, c);
-	gate.read(w, bias, c + s.F);
-	/* at the loop's step t: inputs of t-1 .. t+1 arrive, output gradients of t, and inputs' gradients of t-1 leave */
+	struct rows<N, X> values(x, s.ldx, max(0, t0 - 2), min(s.T, t1 + 2)), gates(x + s.F, s.ldx, values.from, values.to);
+	struct rows<N, U> grads(du, s.ldu, max(0, t0 - 1), min(s.T, t1 + 1));
+	struct taps<N> value(w, bias, c), gate(w, bias, c + s.F);
+	struct taps_back<N> value_back, gate_back;
+	struct slopes<N> value_slopes, gate_slopes;
 #pragma unroll
-	for (int j = 0; j < 2; j++) {
-		frame<N>(v, x, s, t0 - 2 + j);
-		frame<N>(g, x + s.F, s, t0 - 2 + j);
-		activate_both<N>(av, sv, v);
-		activate_both<N>(ag, sg, g);
+	for (int i = 0; i < AHEAD; i++) {
+		values.ask(i, t0 - 2 + i);
+		gates.ask(i, t0 - 2 + i);
+		grads.ask(i, t0 - 3 + i);
 	}
-	frame<N>(v, x, s, t0);
-	frame<N>(g, x + s.F, s, t0);
-	gradient<N>(d, du, s, t0 - 1);
-#pragma unroll 3			/* the registers that frames move through then have their turn */
-	for (int t = t0 - 1; t <= t1; t++) {
-		float next_v[N], next_g[N], next_d[N];
-		frame<N>(next_v, x, s, t + 2);
-		frame<N>(next_g, x + s.F, s, t + 2);
-		gradient<N>(next_d, du, s, t + 1);
-		activate_both<N>(av, sv, v);
-		activate_both<N>(ag, sg, g);
+	/* inputs of frame t and output gradients of t-1 arrive, inputs' gradients of t-2 leave; sums that lack a frame before the
+	 * run are not among these */
+	for (int first = t0 - 2; first < t1 + 2; first += AHEAD)
 #pragma unroll
-		for (int i = 0; i < N; i++) {
-			float o = gate.at(ag, i), sig = sigmoid_of(o);
-			v[i] = d[i] * o * sig;
-			g[i] = d[i] * value.at(av, i) * sig * (1.f + o * (1.f - sig));
-		}
-		push<N>(dv, v);
-		push<N>(dg, g);
-		if (t > t0) {
+		for (int i = 0; i < AHEAD; i++) {
+			int t = first + i;
+			float v[N], g[N], d[N], y[N], o[N];
+			values.take(v, i);
+			gates.take(g, i);
+			grads.take(d, i);
+			values.ask(i, t + AHEAD);
+			gates.ask(i, t + AHEAD);
+			grads.ask(i, t - 1 + AHEAD);
+			value_slopes.next(v);
+			gate_slopes.next(g);
+			value.next(y, v);
+			gate.next(o, g);
 #pragma unroll
-			for (int i = 0; i < N; i++) {
-				v[i] = (value.w[0][i] * dv[2][i] + value.w[1][i] * dv[1][i] + value.w[2][i] * dv[0][i]) * sv[0][i];
-				g[i] = (gate.w[0][i] * dg[2][i] + gate.w[1][i] * dg[1][i] + gate.w[2][i] * dg[0][i]) * sg[0][i];
+			for (int j = 0; j < N; j++) {
+				float a, slope;
+				silu_slope(a, slope, o[j]);
+				o[j] = d[j] * y[j] * slope;
+				y[j] = d[j] * a;
 			}
-			give<N>(dx + (t - 1) * ldd, v);
-			give<N>(dx + (t - 1) * ldd + s.F, g);
-		}
+			value_back.next(v, y, value);
+			gate_back.next(g, o, gate);
 #pragma unroll
-		for (int i = 0; i < N; i++) {
-			v[i] = next_v[i];
-			g[i] = next_g[i];
-			d[i] = next_d[i];
+			for (int j = 0; j < N; j++) {
+				v[j] *= value_slopes.at[0][j];
+				g[j] *= gate_slopes.at[0][j];
+			}
+			if (t - 2 >= t0 && t - 2 < t1) {
+				DX *to = dx + (uint32_t)(t - 2) * (uint32_t)ldd;
+				give<N>(to, v);
+				give<N>(to + s.F, g);
+			}
 		}
-	}
 }
 
 /* Sums for dw[0..2] and db of channel c of 2F over all frames. */
@@ -318,10 +308,17 @@ add_taps(float *dw, const float *sums, int C)
 		dw[i] += sums[(int64_t)(i % 3) * C + i / 3];
 }
 
+/* Cuts the frames so that B samples' blocks, N channels a thread, fill the multiprocessors once. */
 dim3
-grid_of(const struct shape &s, int64_t B, int n)
+grid_of(struct dev *d, struct shape *s, int64_t B, int n, int blocks)
 {
-	return dim3(cuda_blocks(s.F, THREADS * n), (unsigned)((s.T + s.run - 1) / s.run), (unsigned)B);
+	unsigned across = cuda_blocks(s->F, THREADS * n);
+	int64_t runs = (int64_t)d->cuda->processors * blocks / (across * B);
+
+	runs = runs < 1 ? 1 : runs;
+	s->run = (int)((s->T + runs - 1) / runs);
+	s->run = s->run < 8 ? 8 : s->run;
+	return dim3(across, cuda_blocks(s->T, s->run), (unsigned)B);
 }
 
 bool
@@ -332,42 +329,53 @@ by2(struct tensor x)
 
 } // namespace
 
+template <int N, class U, class X>
+static void
+launch_forward(struct dev *d, struct shape s, struct tensor u, struct tensor x, struct tensor w, struct tensor b)
+{
+	dim3 grid = grid_of(d, &s, x.dim[0], N, FORWARD_BLOCKS);
+
+	forward<N><<<grid, THREADS, 0, cuda_stream(d)>>>(s, cuda_out<U>(u), cuda_in<X>(x), cuda_in<float>(w), cuda_in<float>(b));
+}
+
 extern "C" void
 cuda_glu_conv(struct dev *d, struct tensor u, struct tensor x, struct tensor w, struct tensor b)
 {
-	struct shape s = { (int)x.dim[1], (int)u.dim[2], run_of(x), tensor_ld(x), tensor_ld(u) };
+	struct shape s = { (int)x.dim[1], (int)u.dim[2], 0, tensor_ld(x), tensor_ld(u) };
 
+	assert(s.T * s.ldx <= UINT32_MAX);
 	WITH_TYPE(u.dtype, U, WITH_TYPE(x.dtype, X, {
 		if (s.F % 2 == 0 && by2(x) && by2(u))
-			forward<2><<<grid_of(s, x.dim[0], 2), THREADS, 0, cuda_stream(d)>>>(s, cuda_out<U>(u), cuda_in<X>(x),
-			                                                                   cuda_in<float>(w), cuda_in<float>(b));
+			launch_forward<2, U, X>(d, s, u, x, w, b);
 		else
-			forward<1><<<grid_of(s, x.dim[0], 1), THREADS, 0, cuda_stream(d)>>>(s, cuda_out<U>(u), cuda_in<X>(x),
-			                                                                   cuda_in<float>(w), cuda_in<float>(b));
+			launch_forward<1, U, X>(d, s, u, x, w, b);
 	}));
 	cuda_launched(d, "glu_conv");
 }
 
-template <class DX, class U, class X>
+template <int N, class DX, class U, class X>
 static void
-launch_backward(struct dev *d, const struct shape &s, struct tensor dx, struct tensor du, struct tensor x, struct tensor w,
-                struct tensor b)
+launch_backward(struct dev *d, struct shape s, struct tensor dx, struct tensor du, struct tensor x, struct tensor w, struct tensor b)
 {
-	if (s.F % 2 == 0 && by2(x) && by2(du) && by2(dx))
-		backward<2><<<grid_of(s, x.dim[0], 2), THREADS, 0, cuda_stream(d)>>>(
-			s, cuda_out<DX>(dx), tensor_ld(dx), cuda_in<U>(du), cuda_in<X>(x), cuda_in<float>(w), cuda_in<float>(b));
-	else
-		backward<1><<<grid_of(s, x.dim[0], 1), THREADS, 0, cuda_stream(d)>>>(
-			s, cuda_out<DX>(dx), tensor_ld(dx), cuda_in<U>(du), cuda_in<X>(x), cuda_in<float>(w), cuda_in<float>(b));
+	dim3 grid = grid_of(d, &s, x.dim[0], N, BACKWARD_BLOCKS);
+
+	backward<N><<<grid, THREADS, 0, cuda_stream(d)>>>(s, cuda_out<DX>(dx), tensor_ld(dx), cuda_in<U>(du), cuda_in<X>(x),
+	                                                 cuda_in<float>(w), cuda_in<float>(b));
 }
 
 extern "C" void
 cuda_glu_conv_backward(struct dev *d, struct tensor dx, struct tensor du, struct tensor x, struct tensor w, struct tensor b)
 {
-	struct shape s = { (int)x.dim[1], (int)du.dim[2], run_of(x), tensor_ld(x), tensor_ld(du) };
+	struct shape s = { (int)x.dim[1], (int)du.dim[2], 0, tensor_ld(x), tensor_ld(du) };
+	bool two = s.F % 2 == 0 && by2(x) && by2(du) && by2(dx);
 
-	assert(dx.data != x.data && dx.data != du.data);
-	WITH_TYPE(dx.dtype, DX, WITH_TYPE(du.dtype, U, WITH_TYPE(x.dtype, X, launch_backward<DX, U, X>(d, s, dx, du, x, w, b))));
+	assert(dx.data != x.data && dx.data != du.data && s.T * s.ldx <= UINT32_MAX && s.T * tensor_ld(dx) <= UINT32_MAX);
+	WITH_TYPE(dx.dtype, DX, WITH_TYPE(du.dtype, U, WITH_TYPE(x.dtype, X, {
+		if (two)
+			launch_backward<2, DX, U, X>(d, s, dx, du, x, w, b);
+		else
+			launch_backward<1, DX, U, X>(d, s, dx, du, x, w, b);
+	})));
 	cuda_launched(d, "glu_conv_backward");
 }
 
@@ -375,7 +383,7 @@ extern "C" void
 cuda_glu_conv_grads(struct dev *d, struct tensor dw, struct tensor db, struct tensor du, struct tensor x, struct tensor w,
                     struct tensor b)
 {
-	struct shape s = { (int)x.dim[1], (int)du.dim[2], run_of(x), tensor_ld(x), tensor_ld(du) };
+	struct shape s = { (int)x.dim[1], (int)du.dim[2], 0, tensor_ld(x), tensor_ld(du) };
 	int C = 2 * s.F;
 	float *sums = (float *)cuda_scratch(d, (size_t)(3 * C) * sizeof(float));
 
