@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What stands between the blocks' products: RMS norm with modulation, gates, silu. A block of threads a row; the second pass over
- * a row finds it in the cache. */
+ * a row finds it in the cache, or in registers where these do not cost blocks. */
 #include "kernels/cuda/columns.cuh"
 
 namespace {
@@ -32,23 +32,33 @@ __global__ void
 rms_modulate(struct rows s, Y *y, float *r, const X *x, const float *m, int shift, int scale)
 {
 	__shared__ float shared[32];
-	int64_t n = blockIdx.x;
-	float sum = 0.f, v[N], a[N], b[N];
+	int64_t n = blockIdx.x, first = (int64_t)threadIdx.x * N, step = (int64_t)blockDim.x * N;
+	float sum = 0.f, v[N] = {}, a[N] = {}, b[N] = {};
 
 	m += n / s.T * s.R * s.D;
 	x += n * s.ldx;
 	y += n * s.ldy;
-	for (int64_t c = (int64_t)threadIdx.x * N; c < s.D; c += (int64_t)blockDim.x * N) {
+	for (int64_t c = first + step; c < s.D; c += step) {
 		load<N>(v, x + c);
 #pragma unroll
 		for (int i = 0; i < N; i++)
 			sum += v[i] * v[i];
 	}
+	if (first < s.D) {
+		load<N>(v, x + first);
+		load<N>(a, m + scale * s.D + first);
+		load<N>(b, m + shift * s.D + first);
+#pragma unroll
+		for (int i = 0; i < N; i++)
+			sum += v[i] * v[i];
+	}
 	float inv = 1.f / sqrtf(block_sum(sum, shared) / (float)s.D + 1e-6f);
-	for (int64_t c = (int64_t)threadIdx.x * N; c < s.D; c += (int64_t)blockDim.x * N) {
-		load<N>(v, x + c);
-		load<N>(a, m + scale * s.D + c);
-		load<N>(b, m + shift * s.D + c);
+	for (int64_t c = first; c < s.D; c += step) {
+		if (c > first) {
+			load<N>(v, x + c);
+			load<N>(a, m + scale * s.D + c);
+			load<N>(b, m + shift * s.D + c);
+		}
 #pragma unroll
 		for (int i = 0; i < N; i++)
 			v[i] = v[i] * inv * (1.f + a[i]) + b[i];
