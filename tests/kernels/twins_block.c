@@ -138,6 +138,13 @@ latent_tokens(struct dev *d, struct tensor *t)
 	  { N(3, { 2, 71, 40 }), N(3, { 2, 71, 4 }), P(3, { 2, 71, 40 }), P(3, { 2, 71, 40 }), N(3, { 2, 71, 40 }),     \
 	    N(3, { 2, 71, 40 }), N(3, { 2, 71, 40 }), N(3, { 2, 71, 40 }), N(3, { 2, 71, 40 }), M(2, { 2, 71 }) }, NULL }
 
+/* The same on tensor cores, whose sums are rounded to 16 bits. */
+#define WIDE_LINEAR(T, w, H)                                                                                            \
+	{ "linear_attention", linear_attention, 1e-5, 0,                                                                \
+	  { N(3, { 2, T, w * H }), N(3, { 2, T, H }), P(3, { 2, T, w * H }), P(3, { 2, T, w * H }), N(3, { 2, T, w * H }), \
+	    N(3, { 2, T, w * H }), N(3, { 2, T, w * H }), N(3, { 2, T, w * H }), N(3, { 2, T, w * H }), M(2, { 2, T }) }, \
+	  "h.hhhhhhh. H.HHHHHHH." }
+
 static const struct twin_case cases[] = {
 	{ "rms_modulate", rms_modulate, 1e-6, 0, { X(77), R, X(77), N(3, { 3, 5, 77 }) }, NULL },
 	{ "rms_modulate_backward", rms_modulate_backward, 1e-6, 0, { X(77), X(77), X(77), R, N(3, { 3, 5, 77 }) }, NULL },
@@ -155,6 +162,11 @@ static const struct twin_case cases[] = {
 	{ "mask_rows", mask_rows, 1e-6, 0, { X(90), X(90), M(2, { 3, 71 }) }, NULL },
 	LINEAR("linear_attention"),
 	LINEAR("linear_attention_backward"),
+	WIDE_LINEAR(3, 128, 1),
+	WIDE_LINEAR(64, 64, 3),
+	WIDE_LINEAR(131, 128, 2),
+	WIDE_LINEAR(700, 128, 3),
+	WIDE_LINEAR(333, 64, 2),
 	ATTENTION("attention", 71, 83),
 	WIDE_ATTENTION("attention", 200, 300, 128, 2),
 	WIDE_ATTENTION("attention", 129, 77, 128, 2),
@@ -164,7 +176,10 @@ static const struct twin_case cases[] = {
 	ATTENTION("attention", 1, 9),
 	{ "glu_conv", glu_conv, 1e-6, 0, { X(101), X(202), N(3, { 202, 1, 3 }), N(1, { 202 }) }, NULL },
 	{ "glu_conv", glu_conv, 1e-6, 0, { N(3, { 2, 1, 5 }), N(3, { 2, 1, 10 }), N(3, { 10, 1, 3 }), N(1, { 10 }) }, NULL },
+	{ "glu_conv", glu_conv, 1e-6, 0, { X(104), X(208), N(3, { 208, 1, 3 }), N(1, { 208 }) }, "hh.. h... .h.. HH.." },
 	{ "glu_conv_backward", glu_conv_backward, 1e-6, 0, { X(202), X(101), X(202), N(3, { 202, 1, 3 }), N(1, { 202 }) }, NULL },
+	{ "glu_conv_backward", glu_conv_backward, 1e-6, 0, { X(208), X(104), X(208), N(3, { 208, 1, 3 }), N(1, { 208 }) },
+	  "hhh.. .hh.. h.h.. HHH.." },
 	{ "glu_conv_backward", glu_conv_backward, 1e-6, 0,
 	  { N(3, { 2, 1, 10 }), N(3, { 2, 1, 5 }), N(3, { 2, 1, 10 }), N(3, { 10, 1, 3 }), N(1, { 10 }) }, NULL },
 	{ "glu_conv_grads", glu_conv_grads, 3e-6, 0,

@@ -8,7 +8,7 @@ sizes_of(struct dev *d, struct tensor q, struct tensor k, struct tensor v, struc
 {
 	int64_t D = q.dim[2], H = den.dim[2];
 	struct linear_sizes z = { (int)q.dim[0], (int)q.dim[1], (int)H, (int)(D / H), tensor_ld(q), tensor_ld(k),
-		tensor_ld(v), tensor_ld(o), 1, (int)q.dim[1] };
+		tensor_ld(v), tensor_ld(o), 1, (int)q.dim[1], 1 };
 
 	assert(z.w <= ATTENTION_WIDEST && (q.dtype == F32 || q.dtype == BF16));
 	linear_half_plan(&z, d->cuda->processors);

@@ -11,6 +11,7 @@ struct linear_sizes {
 	int B, T, H, w;			/* w: width of a head */
 	int64_t ld_q, ld_k, ld_v, ld_o;	/* numbers between rows of q and dq, k and dk, v and dv, o and go */
 	int splits, rows;		/* of the frames for the sums: parts, frames a part */
+	int processors;			/* multiprocessors */
 };
 
 struct linear_pointers {
@@ -20,7 +21,7 @@ struct linear_pointers {
 	char *scratch;			/* linear_*_scratch bytes */
 };
 
-/* Fills splits and rows for that many multiprocessors. */
+/* Fills splits, rows and processors. */
 void linear_half_plan(struct linear_sizes *z, int processors);
 size_t linear_half_scratch(const struct linear_sizes *z, bool backward);
 void linear_half_forward(const struct linear_sizes &z, cudaStream_t stream, const struct linear_pointers &p);
