@@ -21,6 +21,7 @@ struct making {
 	struct generate_conditioned heard;
 	int64_t frames, n;		/* n: numbers of a latent */
 	float *latent;			/* [clips][n] */
+	float *reference;		/* [n]; NULL: none */
 	int done;			/* latents that are there */
 	struct st_file noise;
 	bool noise_open;
@@ -45,6 +46,20 @@ given(const struct making *g, const char *name, int64_t wanted, const float **x)
 	return ACE_OK;
 }
 
+/* Another take: the noise of clip k turned towards that of another seed. */
+static enum status
+retake(const struct making *g, int k, float *x)
+{
+	float *other = malloc((size_t)g->n * sizeof *other);
+
+	if (!other)
+		return ace_fail(ACE_ENOMEM, "no memory for noise");
+	rng_normal_fill(rng_stream(g->job->other + (uint64_t)k, RNG_GENERATION, 0, 2), other, g->n);
+	sampler_retake(x, x, other, g->n, g->job->variance);
+	free(other);
+	return ACE_OK;
+}
+
 /* What clip k begins with, and what its steps add. */
 static enum status
 begin(struct making *g, int k, float *x, struct generation_noise *fresh)
@@ -62,7 +77,7 @@ begin(struct making *g, int k, float *x, struct generation_noise *fresh)
 		return ACE_OK;
 	}
 	rng_normal_fill(rng_stream(seed, RNG_GENERATION, 0, 0), x, g->n);
-	return ACE_OK;
+	return g->job->retake ? retake(g, k, x) : ACE_OK;
 }
 
 /* --- sampling --- */
@@ -95,6 +110,7 @@ sample_all(struct making *g, struct generate_model *m)
 		                (long long)m->m->cfg.text_dim);
 	m->shows = show;
 	m->me = g;
+	m->reference = g->reference;
 	g->sampled = clock_now();
 	for (; g->done < g->clips->n; g->done++) {
 		float *x = g->latent + g->done * g->n;
@@ -220,7 +236,11 @@ prepare(struct making *g)
 	ACE_TRY(generate_check_output(j));
 	if (!generation_cost(&j->loop, &g->calls, &outputs))
 		return ACE_ECONFIG;			/* has said why */
+	ACE_TRY(device_open(&g->dev, j->device, j->threads, 0));
+	g->dev.tf32 = j->tf32;
 	g->frames = sampler_frames(j->seconds);
+	if (j->reference)
+		ACE_TRY(generate_reference(j, &g->dev, &g->reference, &g->frames));
 	g->n = DIT_CHANNELS * DIT_ROWS * g->frames;
 	g->latent = malloc((size_t)g->clips->n * (size_t)g->n * sizeof *g->latent);
 	if (!g->latent)
@@ -229,8 +249,6 @@ prepare(struct making *g)
 		ACE_TRY(st_open(&g->noise, j->noise));
 		g->noise_open = true;
 	}
-	ACE_TRY(device_open(&g->dev, j->device, j->threads, 0));
-	g->dev.tf32 = j->tf32;
 	return ACE_OK;
 }
 
@@ -246,8 +264,12 @@ say_plan(const struct making *g)
 		snprintf(scale, sizeof scale, "guidance %g for the text, %g for the lyrics", guidance->text, guidance->lyric);
 	else if (outputs > calls)
 		snprintf(scale, sizeof scale, "%s guidance %g", settings_str(j->settings, "guidance_type"), guidance->scale);
-	msg_info("ace-generate: %d clip%s of %g s, %d steps of %s, %s; seed %llu; %s", g->clips->n, g->clips->n == 1 ? "" : "s", j->seconds,
-	         j->loop.steps, sampler_name(j->loop.kind), scale, (unsigned long long)j->seed, device_text(&g->dev, device));
+	msg_info("ace-generate: %d clip%s of %.3g s, %d steps of %s, %s; seed %llu; %s", g->clips->n, g->clips->n == 1 ? "" : "s",
+	         j->reference ? (double)g->frames * 4096 / 44100 : j->seconds, j->loop.steps, sampler_name(j->loop.kind), scale,
+	         (unsigned long long)j->seed, device_text(&g->dev, device));
+	if (j->reference)
+		msg_info("reference  %s at %g: %d of the steps are left", j->reference, j->loop.strength,
+		         sampler_steps_from(j->loop.steps, j->loop.strength));
 }
 
 static enum status
@@ -286,6 +308,7 @@ generate_make(const struct generate_job *j, const struct generate_clips *c)
 	if (g.dev.m)
 		dev_close(&g.dev);
 	free(g.latent);
+	free(g.reference);
 	return st;
 }
 

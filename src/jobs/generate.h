@@ -39,6 +39,10 @@ struct generate_job {
 	double seconds;
 	uint64_t seed;			/* of the first clip; clip k has seed + k */
 	const char *noise;		/* a file; borrowed; NULL: numbers of the seed */
+	const char *reference;		/* a file to begin from; borrowed; NULL: none. loop.strength says how near */
+	bool retake;			/* noise towards that of the seed other */
+	uint64_t other;
+	double variance;
 	/* what comes of it */
 	const char *output;		/* a file, or the folder of several; borrowed */
 	bool folder, sound;		/* sound: false, the latent alone */

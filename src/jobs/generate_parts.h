@@ -58,6 +58,7 @@ struct generate_model {
 	struct tensor apart, apart_mask;	/* a negative prompt of another length; else rank 0 */
 	struct tensor v, states;
 	int branches;
+	const float *reference;		/* a latent as large as those to come, borrowed; NULL: none */
 	void (*shows)(void *me, int call, int calls);	/* NULL, or told before each call */
 	void *me;
 };
@@ -75,6 +76,12 @@ void generate_model_close(struct generate_model *g);
 /* x [channels, rows, frames]: noise in, the latent out; fresh as for generation_run. ACE_ESTOPPED when a signal has asked. */
 enum status generate_sample(struct generate_model *g, float *x, int64_t frames, const struct generate_conditions *c,
                             const struct generate_text *negative, const struct generation_noise *fresh) ACE_NODISCARD;
+
+/* --- generate_reference.c --- */
+
+/* The job's reference as a latent *x [channels, rows, *frames], owned by the caller; NULL after a failure. Opens the autoencoder on d,
+ * and closes it. */
+enum status generate_reference(const struct generate_job *j, struct dev *d, float **x, int64_t *frames) ACE_NODISCARD;
 
 /* --- generate_write.c: files --- */
 

@@ -163,6 +163,24 @@ fill_run(struct generate_job *j, const struct settings *s)
 	j->seconds = settings_f64(s, "duration");
 	j->seed = (uint64_t)settings_i64(s, "seed");
 	j->noise = settings_str(s, "noise");
+	j->reference = settings_str(s, "reference");
+	if (j->reference)
+		j->loop.strength = settings_f64(s, "reference_strength");
+	j->retake = settings_has(s, "retake_seed");
+	j->other = (uint64_t)settings_i64(s, "retake_seed");
+	j->variance = settings_f64(s, "retake_variance");
+	if (j->reference && settings_is_set(s, "duration"))
+		return ace_fail(ACE_EUSAGE, "reference and duration exclude each other: the clip is as long as the reference");
+	if (j->reference && place && *place)
+		return ace_fail(ACE_EUSAGE, "reference and oss_steps exclude each other");
+	if (j->retake && j->noise)
+		return ace_fail(ACE_EUSAGE, "retake_seed and noise exclude each other: there is no other take of given noise");
+	if (settings_is_set(s, "retake_variance") && !j->retake)
+		return ace_fail(ACE_EUSAGE, "retake_variance is given without retake_seed");
+	if (settings_is_set(s, "reference_strength") && !j->reference)
+		return ace_fail(ACE_EUSAGE, "reference_strength is given without reference");
+	if (j->reference && !file_exists(j->reference))
+		return ace_fail(ACE_ENOINPUT, "reference=%s: no such file", j->reference);
 	if (!(j->loop.shift > 0))
 		return ace_fail(ACE_ECONFIG, "flow_schedule_shift=%g; wanted a number above 0", j->loop.shift);
 	if ((g->text > 1) != (g->lyric > 1))

@@ -24,7 +24,7 @@ enum rng_purpose {
 	RNG_DATASET,		/* which data set a batch comes from */
 	RNG_VALIDATION,
 	RNG_TEST,
-	RNG_GENERATION,		/* index: 0 where a clip begins, 1 what its steps add */
+	RNG_GENERATION,		/* index: 0 where a clip begins, 1 what its steps add, 2 another take */
 };
 
 struct rng {

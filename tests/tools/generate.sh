@@ -109,6 +109,26 @@ expect 0 "wrote" "in pieces" prompt="slow jazz" output=deep/er/pieces.wav chunke
 check $? "folders are made"
 expect 65 "no tensor noise" "noise of a file without any" prompt=jazz noise=model/ace_step_transformer/diffusion_pytorch_model.safetensors
 
+# --- from another one ---
+
+many="model=model device=cpu steps=6 erg_lyric_layers=0-0 erg_diffusion_blocks=1-2"
+fewer=$small small=$many
+expect 0 "reference  song.wav at 0.5: 3 of the steps are left" "from a song" prompt="fast rock" reference=song.wav output=from.safetensors
+expect 0 "at 0.2: 4 of" "and its latent" prompt="fast rock" reference=song.safetensors output=latent2.safetensors reference_strength=0.2
+expect 0 "at 0.6: 2 of" "nearer to it" prompt="fast rock" reference=song.safetensors output=latent6.safetensors reference_strength=0.6
+other latent2.safetensors latent6.safetensors "another one is made"
+expect 64 "as long as the reference" "a length is not given with it" prompt=jazz reference=song.wav duration=3
+expect 66 "reference=none.wav: no such file" "a reference that is not there is named" prompt=jazz reference=none.wav
+expect 65 "wanted a tensor latents" "a file without a latent is named" prompt=jazz \
+	reference=model/ace_step_transformer/diffusion_pytorch_model.safetensors
+small=$fewer
+expect 0 "wrote" "another take" prompt="slow jazz" lyrics=song.txt output=take.safetensors retake_seed=9
+other latent.safetensors take.safetensors "is another song"
+expect 64 "without retake_seed" "a way is not given without it" prompt=jazz retake_variance=0.2
+expect 64 "without reference" "nor a strength without a reference" prompt=jazz reference_strength=0.2
+expect 0 "wrote" "no way towards it" prompt="slow jazz" lyrics=song.txt output=take.safetensors retake_seed=9 retake_variance=0
+same latent.safetensors take.safetensors "is the same song"
+
 # --- several ---
 
 cat > prompts.json << 'END'
