@@ -112,22 +112,30 @@ update_full(struct clocks *c, const struct ring *g, const struct shards *s, cons
 		pass_full(c, g, s, forward, backward);
 }
 
-/* sharding=optimizer: sums in the last backward pass, the rest behind it, values behind the update. */
+/* sharding=optimizer: values of the update before come while the forward pass runs, where it is the only one; sums go in the last backward
+ * pass, the rest behind it. */
 static void
 update_optimizer(struct clocks *c, const struct ring *g, const struct shards *s, const struct forecast_rates *r, int64_t accumulation)
 {
 	int blocks = s->units - 1;
-	double backward = r->compute * (1 - r->forward) / (blocks - s->first_block);
+	double backward = r->compute * (1 - r->forward) / (blocks - s->first_block), here = gather(g, s, blocks);
 
-	c->now += ((double)accumulation - 1) * r->compute + r->compute * r->forward;
+	wait_for(c, here);
+	for (int i = 0; i < blocks; i++) {
+		here += gather(g, s, i);
+		if (accumulation == 1)
+			wait_for(c, here);
+		c->now += r->compute * r->forward / blocks;
+	}
+	if (accumulation > 1)
+		c->now = here + (double)accumulation * r->compute - r->compute * (1 - r->forward);
+	c->link = here;
 	for (int i = blocks - 1; i >= 0; i--) {
 		c->now += i >= s->first_block ? backward : 0;
 		start(c, sum(g, s, i));
 	}
 	start(c, sum(g, s, blocks));
 	wait_for(c, c->link);
-	for (int i = 0; i <= blocks; i++)
-		wait_for(c, start(c, gather(g, s, i)));
 }
 
 /* sharding=none: all behind the pass, or in pieces during the last backward pass. */
