@@ -3,17 +3,11 @@
 # Ranks that save together, one of them killed at each stage of it: there is always a checkpoint that is whole, and the next save
 # leaves nothing of the unfinished one. One whose disk is full at such a stage: all end together, and nothing of it is left. What a disk or a bit does to the newest one leaves the one before.
 here=${top_builddir:-.}/tests/train
-if [ -z "$MPIEXEC" ] || ! command -v "$MPIEXEC" > /dev/null || ! [ -x "$here/ranks_save" ] ||
-	"${top_builddir:-.}/src/tools/ace-train" --version | grep -q "no MPI"; then
+. "${top_srcdir:-.}/tests/support/ranks"
+if no_mpiexec || ! [ -x "$here/ranks_save" ] || "${top_builddir:-.}/src/tools/ace-train" --version | grep -q "no MPI"; then
 	echo "1..0 # SKIP no mpiexec, or built without MPI"
 	exit 0
 fi
-options=
-case $($MPIEXEC --version 2> /dev/null) in
-*"Open MPI"* | *OpenRTE*) options="--allow-run-as-root --oversubscribe --bind-to none" ;;
-esac
-ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0 # Open MPI does not free all
-export ASAN_OPTIONS
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/ace-ranks-save-XXXXXX") || exit 99
 trap 'rm -rf "$tmp"' EXIT
 echo 1..14
@@ -26,8 +20,7 @@ result() { # STATUS SENTENCE
 	ls "$tmp/run" | sed 's/^/# /'
 }
 save() { # STEP [STAGE RANK]
-	# shellcheck disable=SC2086
-	$MPIEXEC $options -n 3 "$here/ranks_save" "$tmp/run" "$@" > "$tmp/out" 2> "$tmp/err" < /dev/null
+	launch 3 "$here/ranks_save" "$tmp/run" "$@" > "$tmp/out" 2> "$tmp/err" < /dev/null
 }
 latest() { "$here/ranks_save" "$tmp/run" 2> "$tmp/err"; }
 left() { ls -d "$tmp/run"/*-tmp > /dev/null 2>&1; }
