@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Python's `datasets` opens what ace-convert-hf writes, and it is what `datasets` itself would have saved.
 bin=${top_builddir:-.}/src/tools
-tmp=${TMPDIR:-/tmp}/ace-convert-hf.$$
+tmp=$(mktemp -d "${TMPDIR:-/tmp}/ace-convert-hf-XXXXXX") || exit 99
 trap 'rm -rf "$tmp"' EXIT
 if ! "${PYTHON:-python3}" -c 'import datasets' 2> /dev/null; then
 	echo "1..0 # SKIP there is no Python with the package datasets"

@@ -3,9 +3,8 @@
 # Every option that is marked as built is read somewhere by name, every name that is read is an option, and what a program takes is
 # read by code that is linked into it.
 top=${top_srcdir:-.}
-tmp=${TMPDIR:-/tmp}/ace-options-used.$$
+tmp=$(mktemp -d "${TMPDIR:-/tmp}/ace-options-used-XXXXXX") || exit 99
 trap 'rm -rf "$tmp"' EXIT
-mkdir "$tmp" || exit 99
 
 sed -n 's/^BUILT(\([a-z0-9_]*\),.*/\1/p' "$top/src/base/options/built.h" | sort -u > "$tmp/built"
 cat "$top"/src/base/options/*.h | sed -n 's/.*\.aliases = "\([^"]*\)".*/\1/p' | tr ' ' '\n' | tr -d '!' > "$tmp/names"

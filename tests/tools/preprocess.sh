@@ -4,9 +4,9 @@
 build=$(cd "${top_builddir:-.}" && pwd)
 top=$(cd "${top_srcdir:-.}" && pwd)
 prep=$build/src/tools/ace-preprocess
-tmp=${TMPDIR:-/tmp}/ace-preprocess.$$
+tmp=$(mktemp -d "${TMPDIR:-/tmp}/ace-preprocess-XXXXXX") || exit 99
 trap 'chmod -R u+w "$tmp"; rm -rf "$tmp"' EXIT
-mkdir "$tmp" "$tmp/songs" || exit 99
+mkdir "$tmp/songs" || exit 99
 cd "$tmp" || exit 99
 unset SLURM_ARRAY_TASK_ID SLURM_ARRAY_TASK_MIN SLURM_ARRAY_TASK_COUNT SLURM_ARRAY_TASK_STEP
 "$build/src/tools/ace-init-model" tiny model --quiet || exit 99

@@ -6,9 +6,9 @@ build=${top_builddir:-.}
 kills=${ACE_KILLS:-5}
 songs=24
 prep=$build/src/tools/ace-preprocess
-tmp=${TMPDIR:-/tmp}/ace-preprocess-kill.$$
+tmp=$(mktemp -d "${TMPDIR:-/tmp}/ace-preprocess-kill-XXXXXX") || exit 99
 trap 'rm -rf "$tmp"' EXIT
-mkdir "$tmp" "$tmp/songs" || exit 99
+mkdir "$tmp/songs" || exit 99
 echo 1..3
 "$build/src/tools/ace-init-model" tiny "$tmp/model" --quiet || exit 99
 

@@ -4,22 +4,15 @@
 # when a rank dies, is told to stop, or when it goes on with another number of them.
 build=$(cd "${top_builddir:-.}" && pwd)
 prep=$build/src/tools/ace-preprocess
-if [ -z "$MPIEXEC" ] || ! command -v "$MPIEXEC" > /dev/null || "$prep" --version | grep -q "no MPI" ||
-	! [ -x "$build/tests/tools/same-stores" ]; then
+. "${top_srcdir:-.}/tests/support/ranks"
+if no_mpiexec || "$prep" --version | grep -q "no MPI" || ! [ -x "$build/tests/tools/same-stores" ]; then
 	echo "1..0 # SKIP no mpiexec, or built without MPI"
 	exit 0
 fi
-options=
-case $($MPIEXEC --version 2> /dev/null) in
-*"Open MPI"* | *OpenRTE*) options="--allow-run-as-root --oversubscribe --bind-to none" ;;
-esac
-ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0 # Open MPI does not free all
-export ASAN_OPTIONS
-tmp=${TMPDIR:-/tmp}/ace-preprocess-ranks.$$
-trap '[ -z "$job" ] || kill -9 $job 2> /dev/null; rm -rf "$tmp"' EXIT
 job=
-mkdir "$tmp" "$tmp/songs" || exit 99
-cd "$tmp" || exit 99
+tmp=$(mktemp -d "${TMPDIR:-/tmp}/ace-preprocess-ranks-XXXXXX") || exit 99
+trap '[ -z "$job" ] || kill -9 $(below "$job") "$job" 2> /dev/null; rm -rf "$tmp"' EXIT
+mkdir "$tmp/songs" && cd "$tmp" || exit 99
 unset SLURM_ARRAY_TASK_ID SLURM_ARRAY_TASK_MIN SLURM_ARRAY_TASK_COUNT SLURM_ARRAY_TASK_STEP
 OMP_NUM_THREADS=1
 export OMP_NUM_THREADS
@@ -42,22 +35,8 @@ alone() { # FOLDER OPTIONS...
 ranks() { # NUMBER FOLDER OPTIONS...
 	number=$1 folder=$2
 	shift 2
-	# shellcheck disable=SC2086
-	$MPIEXEC $options -n "$number" "$prep" dataset=songs model=model output_dir="$folder" max_bad=20% "$@" 2> log
+	launch "$number" "$prep" dataset=songs model=model output_dir="$folder" max_bad=20% "$@" 2> log
 	code=$?
-}
-begin() { # the same in the background, until something is sealed
-	number=$1 folder=$2
-	shift 2
-	# shellcheck disable=SC2086
-	$MPIEXEC $options -n "$number" "$prep" dataset=songs model=model output_dir="$folder" max_bad=20% "$@" 2> log &
-	job=$!
-	i=0
-	until [ "$(find "$folder" -name 'latents-0*.h5' 2> /dev/null | wc -l)" -ge 3 ] || [ $i -gt 600 ]; do
-		i=$((i + 1))
-		kill -0 $job 2> /dev/null || break
-		sleep 0.02
-	done
 }
 ended() {
 	wait "$job"
@@ -67,6 +46,39 @@ ended() {
 same() { # FOLDER FOLDER: all that is in their stores
 	clips=cache/audio/vae/ace_step/songs texts=cache/text/ace_step
 	"$build/tests/tools/same-stores" "$1/$clips" "$2/$clips" "$1/$texts" "$2/$texts" >> log 2>&1
+}
+# midway SIGNAL RANK FOLDER OPTIONS...: three ranks, one of which gets a signal when some songs are done and some are not; begun
+# anew where a busy machine let all be done before the signal came. took: seconds from it to the end; have: songs that are done
+midway() {
+	signal=$1 who=$2 folder=$3
+	shift 3
+	for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+		rm -rf "$folder" && victim=
+		launch 3 "$prep" dataset=songs model=model output_dir="$folder" max_bad=20% write_batch_size=1 "$@" 2> log &
+		job=$!
+		while kill -0 $job 2> /dev/null && { [ -z "$victim" ] || ! ls "$folder"/cache/audio/vae/ace_step/songs/latents-0*.h5; }; do
+			[ -n "$victim" ] || victim=$(rank_of "$job" ace-preprocess "$who")
+			sleep 0.01
+		done > /dev/null 2>&1
+		[ -z "$victim" ] || kill -"$signal" "$victim"
+		from=$(date +%s)
+		ended
+		took=$(($(date +%s) - from)) have=$(found "$folder")
+		[ "${have:-0}" -ge 1 ] && [ "$have" -lt 13 ] && return
+	done
+	return 1
+}
+gone() { # no rank of ours is there, after a minute at most
+	for _ in $(seq 300); do
+		alive=
+		for p in $(pgrep -x ace-preprocess); do
+			[ "$(readlink "/proc/$p/cwd")" != "$PWD" ] || alive="$alive $p"
+		done
+		[ -n "$alive" ] || return 0
+		sleep 0.2
+	done
+	echo "still there:$alive" >> log
+	return 1
 }
 found() { # songs that a run which changes nothing finds in the stores
 	"$prep" dataset=songs model=model output_dir="$1" --check 2>&1 | sed -n 's/.* encode ([0-9:]*), \([0-9]*\) unchanged.*/\1/p'
@@ -119,23 +131,10 @@ unset SLURM_ARRAY_TASK_ID SLURM_ARRAY_TASK_MIN SLURM_ARRAY_TASK_COUNT
 alone again && [ $bad -eq 0 ] && [ "$(found array)" -eq 13 ] && same again array
 result $? "elements of a job array may have ranks of their own"
 
-begin 3 stopped write_batch_size=1
-victim=$(pgrep -P "$job" -x ace-preprocess | sed -n 2p)
-[ -z "$victim" ] || kill -USR1 "$victim"
-ended
-have=$(found stopped)
-[ $code -eq 75 ] && grep -q 'another rank: stopped\|SIGUSR1: stopped' log && [ "$have" -ge 1 ] && [ "$have" -lt 13 ]
+midway USR1 1 stopped && [ $code -eq 75 ] && grep -q 'another rank: stopped\|SIGUSR1: stopped' log
 result $? "one rank that is told to stop stops all, with 75"
 
-begin 3 killed write_batch_size=1 rank_patience=20
-victim=$(pgrep -P "$job" -x ace-preprocess | sed -n 3p)
-from=$(date +%s)
-[ -z "$victim" ] || kill -KILL "$victim"
-ended
-[ "$code" -eq 76 ] || [ "$code" -eq 137 ]
-bad=$?
-[ $bad -eq 0 ] && [ $(($(date +%s) - from)) -lt 20 ] && [ -z "$(pgrep -f "output_dir=killed .*rank_patience=2[0]")" ] &&
-	have=$(found killed) && [ "$have" -ge 1 ] && [ "$have" -lt 13 ]
+midway KILL 2 killed rank_patience=300 && { [ $code -eq 76 ] || [ $code -eq 137 ]; } && [ $took -lt 200 ] && gone
 result $? "a rank that is killed ends all, long before patience does"
 
 ranks 2 killed

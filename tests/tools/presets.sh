@@ -3,9 +3,9 @@
 # The presets of datasets/: each can be read, and those of folders prepare and fit training with songs laid out as they say.
 build=$(cd "${top_builddir:-.}" && pwd)
 top=$(cd "${top_srcdir:-.}" && pwd)
-tmp=${TMPDIR:-/tmp}/ace-presets.$$
+tmp=$(mktemp -d "${TMPDIR:-/tmp}/ace-presets-XXXXXX") || exit 99
 trap 'rm -rf "$tmp"' EXIT
-mkdir "$tmp" && cd "$tmp" || exit 99
+cd "$tmp" || exit 99
 ln -s "$top/datasets" datasets
 n=0
 

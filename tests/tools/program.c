@@ -181,7 +181,7 @@ colour_is_there_when_it_is_asked_for(void **state)
 static void
 a_log_file_gets_every_line(void **state)
 {
-	char *path = file_path("%s/ace-log-%ld", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp", (long)getpid()), line[300], *data;
+	char *path = file_path("%s/log", golden_tmp()), line[400], *data;
 	size_t n;
 
 	(void)state;

@@ -4,26 +4,21 @@
 # stopped is the run that was not, to the bit. ACE_KILLS: how many times a rank is killed (5).
 bin=$(cd "${top_builddir:-.}" && pwd)/src/tools
 stores=${top_builddir:-.}/tests/tools/make-stores
-if [ -z "$MPIEXEC" ] || ! command -v "$MPIEXEC" > /dev/null || ! [ -x "$stores" ] || "$bin/ace-train" --version | grep -q "no MPI"; then
+. "${top_srcdir:-.}/tests/support/ranks"
+if no_mpiexec || ! [ -x "$stores" ] || "$bin/ace-train" --version | grep -q "no MPI"; then
 	echo "1..0 # SKIP no mpiexec, or built without MPI"
 	exit 0
 fi
-options=
-case $($MPIEXEC --version 2> /dev/null) in
-*"Open MPI"* | *OpenRTE*) options="--allow-run-as-root --oversubscribe --bind-to none" ;;
-esac
-ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0 # Open MPI does not free all
 OMP_NUM_THREADS=1
-export ASAN_OPTIONS OMP_NUM_THREADS
-tmp=${TMPDIR:-/tmp}/ace-train-ranks.$$
+export OMP_NUM_THREADS
 job=
-trap '[ -z "$job" ] || kill -9 $job 2> /dev/null; rm -rf "$tmp"' EXIT
-mkdir "$tmp" || exit 99
+tmp=$(mktemp -d "${TMPDIR:-/tmp}/ace-train-ranks-XXXXXX") || exit 99
+trap '[ -z "$job" ] || kill -9 $(below "$job") "$job" 2> /dev/null; rm -rf "$tmp"' EXIT
 unset ENV CONFIG_PATH OUTPUT_DIR MODEL_NAME SLURM_JOB_END_TIME
 steps=24 ranks=3
 common="config_backend=cmd model=$tmp/model data_backend_config=$tmp/stores/multidatabackend.json max_train_steps=$steps
 	learning_rate=1e-2 lora_rank=8 optimizer=torch-adamw mixed_precision=no train_batch_size=2 gradient_accumulation_steps=2
-	checkpoint_step_interval=6 checkpoints_total_limit=0 log_interval=0 rank_patience=60 seed=4"
+	checkpoint_step_interval=6 checkpoints_total_limit=0 log_interval=0 rank_patience=300 seed=4"
 n=0
 result() { # STATUS SENTENCE
 	n=$((n + 1))
@@ -36,30 +31,44 @@ train() { # FOLDER OPTIONS...
 	folder=$1
 	shift
 	# shellcheck disable=SC2086
-	$MPIEXEC $options -n $ranks "$bin/ace-train" $common output_dir="$tmp/$folder" "$@" > "$tmp/out" 2> "$tmp/err"
+	launch $ranks "$bin/ace-train" $common output_dir="$tmp/$folder" "$@" > "$tmp/out" 2> "$tmp/err"
 	code=$?
 	[ $code -eq 0 ]
 }
 lines() { # updates that a run has noted
 	cat "$tmp/$1/logs/metrics.jsonl" 2> /dev/null | wc -l
 }
-begin() { # the same in the background, until it has done so many updates: FOLDER UPDATES OPTIONS...
-	folder=$1 updates=$2
-	shift 2
+# begin RANK FOLDER UPDATES OPTIONS...: the same from nothing in the background, until it has done so many updates; victim: that rank's
+# process, which is looked for beforehand, since a run is short
+begin() {
+	who=$1 folder=$2 updates=$3 victim=
+	shift 3
+	rm -rf "${tmp:?}/$folder"
 	# shellcheck disable=SC2086
-	$MPIEXEC $options -n $ranks "$bin/ace-train" $common output_dir="$tmp/$folder" "$@" > "$tmp/out" 2> "$tmp/err" &
+	launch $ranks "$bin/ace-train" $common output_dir="$tmp/$folder" "$@" > "$tmp/out" 2> "$tmp/err" &
 	job=$!
-	while kill -0 $job 2> /dev/null && [ "$(lines "$folder")" -lt "$updates" ]; do
+	while kill -0 $job 2> /dev/null && { [ -z "$victim" ] || [ "$(lines "$folder")" -lt "$updates" ]; }; do
+		[ -n "$victim" ] || victim=$(rank_of "$job" ace-train "$who")
 		sleep 0.01
 	done
 }
-ended() {
+signal() { # NAME: to the victim, if it is still there; then wait for the end
+	[ -z "$victim" ] || kill -"$1" "$victim" 2> /dev/null
 	wait $job
 	code=$?
 	job=
 }
-rank() { # the process of a rank, from 0
-	pgrep -P "$job" -x ace-train | sed -n "$(($1 + 1))p"
+# midway SIGNAL RANK FOLDER UPDATES OPTIONS...: a rank gets a signal after so many updates; begun anew where a busy machine let the run
+# come to its end before it
+midway() {
+	signal=$1
+	shift
+	for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+		begin "$@"
+		signal "$signal"
+		[ $code -ne 0 ] && [ "$(lines "$folder")" -lt $steps ] && return
+	done
+	return 1
 }
 same() { # two whole runs
 	for folder in "$1" "$2"; do
@@ -68,6 +77,9 @@ same() { # two whole runs
 	done
 	[ "$(wc -l < "$tmp/$1.numbers")" -eq $steps ] && cmp "$tmp/$1.numbers" "$tmp/$2.numbers" &&
 		cmp "$tmp/$1/pytorch_lora_weights.safetensors" "$tmp/$2/pytorch_lora_weights.safetensors"
+}
+saved() { # checkpoints of a run
+	find "$tmp/$1" -maxdepth 1 -name 'checkpoint-*' | wc -l
 }
 says() { grep -q -- "$1" "$tmp/err"; }
 random() { # 0 to below $1
@@ -81,23 +93,22 @@ train whole && [ ! -s "$tmp/out" ] && [ "$(grep -c '^done  ' "$tmp/err")" -eq 1 
 	train parted sharding=full && [ -f "$tmp/parted/checkpoint-$steps/.guard" ]
 result $? "ranks train, and one of them speaks"
 
-begin stopped 3
-kill -USR1 "$(rank 2)"
-ended
+midway USR1 2 stopped 3
 [ $code -eq 75 ] && says "a signal to another rank: saving and stopping" && says "exit 75" &&
 	[ -f "$tmp/stopped/checkpoint-$(lines stopped)/.guard" ] && train stopped && same whole stopped
 result $? "one rank that is told to stop stops all, with 75, and the next start goes on bit for bit"
 
-begin saved 2 sharding=optimizer
-kill -USR2 "$(rank 1)"
-ended
-[ $code -eq 0 ] && [ "$(ls -d "$tmp/saved"/checkpoint-* | wc -l)" -gt "$(ls -d "$tmp/whole"/checkpoint-* | wc -l)" ]
+for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do # it may end before the signal comes, as above
+	begin 1 saved 2 sharding=optimizer
+	signal USR2
+	more=$(($(saved saved) - $(saved whole)))
+	[ $code -eq 0 ] && [ $more -le 0 ] || break
+done
+[ $code -eq 0 ] && [ $more -gt 0 ] && [ "$(lines saved)" -eq $steps ]
 result $? "one rank that is told to save makes all save, and go on"
 
-begin hung 2 rank_patience=2
-kill -STOP "$(rank 1)"
-ended
-[ $code -eq 76 ] && says 'rank 1 (node .*): no progress for 2 s'
+midway STOP 1 hung 2 rank_patience=10
+[ $code -eq 76 ] && says 'rank 1 (node .*): no progress for [0-9]* s'
 result $? "a rank that does not answer is named when the others' patience ends, and all end with 76"
 
 kills=${ACE_KILLS:-5}
@@ -107,12 +118,9 @@ while [ $i -lt "$kills" ]; do
 	i=$((i + 1))
 	whole=whole sharding=none
 	[ $((i % 2)) -eq 0 ] || { whole=parted sharding=full; }
-	rm -rf "$tmp/killed"
-	begin killed "$(random $steps)" sharding=$sharding checkpoint_step_interval=1
+	begin "$(random $ranks)" killed "$(random $steps)" sharding=$sharding checkpoint_step_interval=1
 	sleep 0.0"$(random 10)"
-	victim=$(rank "$(random $ranks)")
-	[ -z "$victim" ] || kill -KILL "$victim" 2> /dev/null
-	ended
+	signal KILL
 	[ $code -eq 137 ] || [ $code -eq 76 ] || [ $code -eq 0 ] || { bad=1; echo "# kill $i: exit code $code"; }
 	[ $code -ne 0 ] || [ "$(lines killed)" -eq $steps ] || { bad=1; echo "# kill $i: ended well too early"; }
 	for c in $(sed -n 's/.* \(checkpoint-[0-9]*\) saved .*/\1/p' "$tmp/err"); do
