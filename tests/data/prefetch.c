@@ -67,7 +67,7 @@ threads_become(int n)
 {
 	const struct timespec pause = { 0, 1000 * 1000 };
 
-	for (int i = 0; i < 2000 && threads() != n; i++)
+	for (int i = 0; i < 120000 && threads() != n; i++)
 		nanosleep(&pause, NULL);
 	assert_int_equal(threads(), n);
 }

@@ -304,7 +304,7 @@ what_is_no_file_is_said_so(void **state)
 	assert_int_equal(st_open(&f, below), ACE_ENOINPUT);
 	assert_int_equal(st_open(&f, dir), ACE_EDATA);
 	assert_int_equal(mkfifo(pipe_path, 0600), 0);
-	alarm(20); /* it would wait for a writer for ever */
+	alarm(300); /* it would wait for a writer for ever */
 	assert_int_equal(st_open(&f, pipe_path), ACE_EDATA);
 	alarm(0);
 	assert_int_equal(unlink(pipe_path), 0);

@@ -11,9 +11,11 @@
 #include "support/test.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 void
@@ -108,6 +110,16 @@ bench_song(struct bench *b, const char *name, int number, double seconds, const 
 	snprintf(side, sizeof side, "%.*s.lyrics", stem, name);
 	if (lyrics)
 		bench_write(b, side, lyrics, strlen(lyrics));
+}
+
+void
+bench_date(struct bench *b, const char *name, int64_t seconds)
+{
+	const struct timespec t[2] = { { .tv_sec = seconds }, { .tv_sec = seconds } };
+	char *path = file_path("%s/%s", b->songs, name);
+
+	assert_int_equal(utimensat(AT_FDCWD, path, t, 0), 0);
+	free(path);
 }
 
 void

@@ -25,6 +25,8 @@ void bench_leave(struct bench *b);	/* as it lies */
 
 /* A song of noise, its caption and lyrics (NULL: none); number chooses the noise. */
 void bench_song(struct bench *b, const char *name, int number, double seconds, const char *caption, const char *lyrics);
+/* Its date, in seconds since 1970: files that are written one after another may have the same. */
+void bench_date(struct bench *b, const char *name, int64_t seconds);
 void bench_write(struct bench *b, const char *name, const void *data, size_t size);
 void bench_remove(struct bench *b, const char *name);
 

@@ -105,17 +105,17 @@ a_low_disk_stops_the_run_or_is_told_to_a_script(void **state)
 	runs_fails(ACE_ECONFIG, "disk_low_threshold", out, PAIRS("disk_low_action", "wait"));
 }
 
-/* The job ends in a minute: too late for a limit of two, not for one of a second. */
+/* The job ends in an hour: too late for a limit of two, not for one of a second. */
 static void
 a_job_near_its_end_is_left_in_time(void **state)
 {
 	char end[40];
 
 	(void)state;
-	snprintf(end, sizeof end, "%.0f", clock_wall() + 60);
+	snprintf(end, sizeof end, "%.0f", clock_wall() + 3600);
 	assert_int_equal(setenv("SLURM_JOB_END_TIME", end, 1), 0);
 	runs_must(runs_at("in-time"), PAIRS("checkpoint_time_limit", "1", "max_train_steps", "2"));
-	runs_fails(ACE_ESTOPPED, "stopped on request", runs_at("late"), PAIRS("checkpoint_time_limit", "120", "max_train_steps", "2"));
+	runs_fails(ACE_ESTOPPED, "stopped on request", runs_at("late"), PAIRS("checkpoint_time_limit", "7200", "max_train_steps", "2"));
 	assert_int_equal(unsetenv("SLURM_JOB_END_TIME"), 0);
 }
 

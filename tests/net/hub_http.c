@@ -28,7 +28,7 @@ static struct play {
 } play;
 
 static char dir[300];
-static const struct fetch_job job = { .connections = 2, .retries = 3, .timeout = 10, .pause = 0.01 };
+static const struct fetch_job job = { .connections = 2, .retries = 3, .timeout = 60, .pause = 0.01 };
 
 static const char *
 text_at(const cJSON *o, const char *key)
@@ -375,7 +375,7 @@ static void
 a_head_tells_size_and_checksum_and_stays_on_the_host(void **state)
 {
 	struct hub hub;
-	struct http_options o = { .retries = 1, .pause = 0.01, .timeout = 10 };
+	struct http_options o = { .retries = 1, .pause = 0.01, .timeout = 60 };
 	struct http h;
 	const cJSON *x;
 	int tried = 0;
@@ -419,7 +419,7 @@ a_busy_server_is_asked_again_when_it_says_so(void **state)
 
 	(void)state;
 	cJSON_ArrayForEach(x, cJSON_GetObjectItemCaseSensitive(play.root, "exchanges")) {
-		struct http_options o = { .token = "TESTTOKEN", .origin = server_url(play.base), .retries = 3, .pause = 0.01, .timeout = 10 };
+		struct http_options o = { .token = "TESTTOKEN", .origin = server_url(play.base), .retries = 3, .pause = 0.01, .timeout = 60 };
 		char *url, *part, *want, *text, etag[200];
 		struct http h;
 		size_t n, size;

@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { REQUESTS = 4096, HEAD_MOST = 16384 };
@@ -25,7 +24,6 @@ struct server {
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t idle;
-	bool stopping;
 	int busy;		/* connections in work */
 	struct server_request *asked;
 	int n;
@@ -105,21 +103,21 @@ send_all(int fd, const char *data, size_t size)
 	return true;
 }
 
-static bool
-is_stopping(struct server *s)
+/* Until the other side hangs up, or patience ends. */
+static void
+read_rest(int fd)
 {
-	bool yes;
+	char rest[1000];
 
-	pthread_mutex_lock(&s->lock);
-	yes = s->stopping;
-	pthread_mutex_unlock(&s->lock);
-	return yes;
+	while (recv(fd, rest, sizeof rest, 0) > 0)
+		;
 }
 
 static void
-send_reply(struct server *s, int fd, const struct server_request *q, const struct server_reply *a)
+send_reply(int fd, const struct server_request *q, const struct server_reply *a)
 {
-	size_t size = a->cut >= 0 && (size_t)a->cut < a->size ? (size_t)a->cut : a->size, step;
+	size_t size = a->cut >= 0 && (size_t)a->cut < a->size ? (size_t)a->cut : a->size;
+	bool holds = a->hold > 0 && (size_t)a->hold < size;
 	char head[5000], length[64] = "";
 
 	if (a->claim != -2)
@@ -128,27 +126,19 @@ send_reply(struct server *s, int fd, const struct server_request *q, const struc
 	         strstr(a->head, "Content-Length:") ? "" : length, a->head);
 	if (!send_all(fd, head, strlen(head)) || strcmp(q->method, "HEAD") == 0)
 		return;
-	step = a->chunk > 0 ? (size_t)a->chunk : size;
-	for (size_t at = 0; at < size && !is_stopping(s); at += step) {
-		struct timespec t = { .tv_sec = a->pause_ms / 1000, .tv_nsec = a->pause_ms % 1000 * 1000000L };
-		if (!send_all(fd, a->body + at, size - at < step ? size - at : step))
-			return;
-		if (a->pause_ms > 0)
-			nanosleep(&t, NULL);
-	}
+	if (send_all(fd, a->body, holds ? (size_t)a->hold : size) && holds)
+		read_rest(fd);
 }
 
 /* What is sent must have been read, or closing would take it back. */
 static void
 hang_up(int fd)
 {
-	struct timeval patience = { .tv_sec = 2 };
-	char rest[1000];
+	struct timeval patience = { .tv_sec = 60 };
 
 	shutdown(fd, SHUT_WR);
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-	while (recv(fd, rest, sizeof rest, 0) > 0)
-		;
+	read_rest(fd);
 	close(fd);
 }
 
@@ -168,7 +158,7 @@ serve(void *me)
 		c.s->answer(c.s->me, &q, &a);
 		pthread_mutex_unlock(&c.s->lock);
 		if (a.code > 0)
-			send_reply(c.s, c.fd, &q, &a);
+			send_reply(c.fd, &q, &a);
 	}
 	hang_up(c.fd);
 	pthread_mutex_lock(&c.s->lock);
@@ -248,9 +238,6 @@ server_stop(struct server *s)
 {
 	if (!s)
 		return;
-	pthread_mutex_lock(&s->lock);
-	s->stopping = true;
-	pthread_mutex_unlock(&s->lock);
 	assert_int_equal(write(s->wake[1], "", 1), 1);
 	pthread_join(s->thread, NULL);
 	pthread_mutex_lock(&s->lock);

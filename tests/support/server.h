@@ -21,7 +21,7 @@ struct server_reply {
 	size_t size;
 	int64_t claim;		/* Content-Length; -1: size; -2: no such header */
 	int64_t cut;		/* close after that many bytes of the body; -1: not */
-	int chunk, pause_ms;	/* so many bytes at a time, with pauses between; 0: at once */
+	int64_t hold;		/* keep silent after that many bytes of the body, until the other side hangs up; 0: not */
 };
 
 /* Called for one request at a time. */

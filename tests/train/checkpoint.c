@@ -274,7 +274,7 @@ an_error_is_told_once_and_leaves_nothing(void **state)
 			st = checkpoint_wait(w);
 		if (how == 1)
 			st = checkpoint_commit(w, run_save(&r, 6), NULL);
-		for (int i = 0; how == 2 && i < 5000 && st == ACE_OK; i++) {
+		for (int i = 0; how == 2 && i < 120000 && st == ACE_OK; i++) {
 			usleep(1000);
 			st = checkpoint_poll(w, &done, &report);
 		}
