@@ -45,16 +45,15 @@ result() { # STATUS SENTENCE
 		tail -n 25 "$tmp"/work/*.out "$tmp"/work/*.log 2> /dev/null | sed 's/^/# /'
 	fi
 }
-until_true() { # SECONDS COMMAND...
-	i=$(($1 * 5))
-	shift
+until_true() { # COMMAND...: at most ten minutes
+	i=0
 	until "$@" > /dev/null 2>&1; do
-		i=$((i - 1))
-		[ $i -gt 0 ] || return 1
+		i=$((i + 1))
+		[ $i -lt 3000 ] || return 1
 		sleep 0.2
 	done
 }
-is_over() { [ -z "$(squeue -h -j "$1" 2> /dev/null)" ]; }
+is_over() { left=$(squeue -h -j "$1" 2> /dev/null) && [ -z "$left" ]; } # not where nobody answers
 has_lines() { [ "$(cat "$1" 2> /dev/null | wc -l)" -ge "$2" ]; }
 has_said() { grep -q -- "$2" "$1"; }
 state() { scontrol show job -o "$1" | grep -q -- "$2"; }
@@ -64,50 +63,62 @@ submit() { # TEMPLATE WORDS...: the number of a job of two nodes with two ranks 
 	sbatch --parsable --nodes=2 --ntasks-per-node=2 --overcommit "$top/slurm/$template" "$@"
 }
 
+stop() { scancel --signal=USR1 --batch "$job"; }
+lose() { # the last rank of this cluster's job
+	for p in $(pgrep -x ace-train); do
+		[ "$(readlink "/proc/$p/cwd")" = "$PWD" ] || continue
+		{ tr '\0' '\n' < "/proc/$p/environ"; } 2> /dev/null | grep -qx SLURM_PROCID=3 || continue
+		kill -KILL "$p"
+	done
+}
+# midway stop|lose FOLDER UPDATES WORDS...: what befalls a job after so many updates, and the end of what is queued again then;
+# begun anew where it came to its end before
+midway() {
+	how=$1 folder=$2 updates=$3
+	shift 3
+	for _ in 1 2 3 4 5 6 7 8 9 10; do
+		rm -rf "$folder"
+		# shellcheck disable=SC2086
+		job=$(submit train.sbatch $common output_dir="$folder" "$@") && until_true has_lines "$folder/logs/metrics.jsonl" "$updates"
+		$how
+		until_true is_over "$job"
+		! has_said "ace-train-$job.out" "queued again" || return
+	done
+}
+
 "$bin/ace-demo-songs" songs > songs.log 2>&1 && "$bin/ace-init-model" tiny model > model.log 2>&1 || exit 99
 stores='cache_dir_vae=cache/vae/{model_family}/{id} cache_dir_text=cache/text'
 common="model=model dataset=songs $stores max_train_steps=100 learning_rate=1e-3 lora_rank=4 mixed_precision=no optimizer=torch-adamw
 	checkpoint_step_interval=20 sharding=hybrid rank_patience=60"
 
 # shellcheck disable=SC2086
-job=$(submit preprocess.sbatch model=model dataset=songs $stores) && until_true 120 is_over "$job"
+job=$(submit preprocess.sbatch model=model dataset=songs $stores) && until_true is_over "$job"
 state "$job" JobState=COMPLETED && grep -q "4 task" ./ace-preprocess*.out && grep -q "^done: 6 new" ./ace-preprocess*.out &&
 	[ "$(find cache/vae -name 'latents-0*.h5' | wc -l)" -eq 4 ] && [ "$(grep -c '^done:' ./ace-preprocess*.out)" -eq 1 ]
 result $? "two nodes with two ranks each prepare songs together"
 
 "$bin/ace-inspect" --slurm-template train nodes=2 tasks_per_node=2 partition=short > filled.sbatch
 # shellcheck disable=SC2086
-whole=$(sbatch --parsable --overcommit filled.sbatch $common output_dir=whole) && until_true 120 is_over "$whole"
+whole=$(sbatch --parsable --overcommit filled.sbatch $common output_dir=whole) && until_true is_over "$whole"
 state "$whole" JobState=COMPLETED && grep -q '"ranks":[[:space:]]*4' whole/run.json && grep -q '"nodes":[[:space:]]*2' whole/run.json &&
 	[ "$(grep -c '^done  ' "ace-train-$whole.out")" -eq 1 ]
 result $? "they train, sharing a model on each node"
 
-# shellcheck disable=SC2086
-job=$(submit train.sbatch $common output_dir=stopped) && until_true 120 has_lines stopped/logs/metrics.jsonl 3
-scancel --signal=USR1 --batch "$job"
-until_true 60 has_said "ace-train-$job.out" "queued again"
-until_true 180 is_over "$job"
+midway stop stopped 3
 state "$job" "JobState=COMPLETED.*" && has_said "ace-train-$job.out" "ace-train ended with 75" &&
 	cmp whole/pytorch_lora_weights.safetensors stopped/pytorch_lora_weights.safetensors
 result $? "told to stop, all save, are queued again and end with the same adapter"
 
-# shellcheck disable=SC2086
-job=$(submit train.sbatch $common output_dir=killed checkpoint_step_interval=5) && until_true 120 has_lines killed/logs/metrics.jsonl 5
-victim=$(pgrep -f "ace-train .*output_dir=kille[d]" | while read -r p; do
-	{ tr '\0' '\n' < "/proc/$p/environ"; } 2> /dev/null | grep -qx SLURM_PROCID=3 && [ "$(cat "/proc/$p/comm")" = ace-train ] && echo "$p"
-done | head -n 1)
-[ -z "$victim" ] || kill -KILL "$victim"
-until_true 60 has_said "ace-train-$job.out" "queued again"
-until_true 180 is_over "$job"
+midway lose killed 5 checkpoint_step_interval=5
 state "$job" "JobState=COMPLETED.*" && has_said "ace-train-$job.out" "ended with 76" &&
 	cmp whole/pytorch_lora_weights.safetensors killed/pytorch_lora_weights.safetensors
 result $? "a killed rank ends all with 76; queued again, they end with the same adapter"
 
 # shellcheck disable=SC2086
-job=$(submit train.sbatch $common output_dir=fewer max_train_steps=10) && until_true 120 is_over "$job"
+job=$(submit train.sbatch $common output_dir=fewer max_train_steps=10) && until_true is_over "$job"
 # shellcheck disable=SC2086
 job=$(sbatch --parsable --nodes=1 --ntasks-per-node=2 --overcommit "$top/slurm/train.sbatch" $common output_dir=fewer) &&
-	until_true 120 is_over "$job"
+	until_true is_over "$job"
 state "$job" JobState=COMPLETED && has_lines fewer/logs/metrics.jsonl 100 && grep -q "10 updates are done" "ace-train-$job.out" &&
 	grep -q '"ranks":[[:space:]]*2' fewer/run.json
 result $? "one node with two ranks goes on with what two nodes began"
@@ -115,6 +126,6 @@ result $? "one node with two ranks goes on with what two nodes began"
 export LAUNCHER=mpirun MPIRUN="--allow-run-as-root --oversubscribe --bind-to none --mca btl self,tcp --mca btl_tcp_if_include lo"
 # shellcheck disable=SC2086
 job=$(sbatch --parsable --nodes=1 --ntasks-per-node=2 --overcommit "$top/slurm/train.sbatch" $common output_dir=other max_train_steps=3) &&
-	until_true 120 is_over "$job"
+	until_true is_over "$job"
 state "$job" JobState=COMPLETED && has_lines other/logs/metrics.jsonl 3 && grep -q '"ranks":[[:space:]]*2' other/run.json
 result $? "mpirun starts ranks inside a job as well"

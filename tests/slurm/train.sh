@@ -30,16 +30,15 @@ result() { # STATUS SENTENCE
 		tail -n 20 "$tmp"/work/*.out "$tmp"/work/*.log 2> /dev/null | sed 's/^/# /'
 	fi
 }
-until_true() { # SECONDS COMMAND...
-	i=$(($1 * 5))
-	shift
+until_true() { # COMMAND...: at most ten minutes
+	i=0
 	until "$@" > /dev/null 2>&1; do
-		i=$((i - 1))
-		[ $i -gt 0 ] || return 1
+		i=$((i + 1))
+		[ $i -lt 3000 ] || return 1
 		sleep 0.2
 	done
 }
-is_over() { [ -z "$(squeue -h -j "$1" 2> /dev/null)" ]; }
+is_over() { left=$(squeue -h -j "$1" 2> /dev/null) && [ -z "$left" ]; } # not where nobody answers
 has_lines() { [ "$(cat "$1" 2> /dev/null | wc -l)" -ge "$2" ]; }
 
 . "$tmp/slurm/env"
@@ -60,12 +59,18 @@ common="max_train_steps=600 learning_rate=1e-3 lora_rank=4 mixed_precision=no op
 # shellcheck disable=SC2086
 SHARDS=2 sh "$top/slurm/pipeline.sh" model=model dataset=songs $stores -- output_dir=out $common > jobs.txt 2> pipeline.log
 job=$(sed -n 's/^train *//p' jobs.txt)
-until_true 120 has_lines out/logs/metrics.jsonl 5
+until_true has_lines out/logs/metrics.jsonl 5
 result $? "after two shards and their index, training begins"
 
-scancel --signal=USR1 --batch "$job"
-until_true 60 grep -q "queued again" "ace-train-$job.out"
-until_true 180 is_over "$job"
+for _ in 1 2 3 4 5 6 7 8 9 10; do # it begins anew where it came to its end before the signal
+	scancel --signal=USR1 --batch "$job"
+	until_true is_over "$job"
+	! grep -q "queued again" "ace-train-$job.out" || break
+	rm -r out
+	# shellcheck disable=SC2086
+	job=$(sbatch --parsable "$top/slurm/train.sbatch" model=model dataset=songs $stores output_dir=out $common)
+	until_true has_lines out/logs/metrics.jsonl 5
+done
 scontrol show job -o "$job" | grep -q "JobState=COMPLETED.*Restarts=1 " && grep -q "ace-train ended with 75" "ace-train-$job.out" &&
 	[ -f out/pytorch_lora_weights.safetensors ]
 result $? "told to stop, it saves, is queued again and ends"
