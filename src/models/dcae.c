@@ -96,37 +96,53 @@ take_down(struct take *t, struct dcae_block *b)
 	b->conv1_b = take(t, "conv.bias", false, 1, DIMS(b->out));
 }
 
-static enum status
-load(struct dcae *m)
+/* A block of stage i, whose name and channels are set; resize: the way from one stage to the next. */
+static void
+take_block(struct take *t, struct dcae_block *b, const struct dcae_half *h, int i, bool resize)
 {
-	const struct dcae_half *h = &m->config.encoder;
-	struct take t = { .m = m, .block = "encoder" };
-	struct dcae_block *b;
-	int64_t first = h->stage[0].width, last = h->stage[h->stages - 1].width;
+	b->kind = resize ? BLOCK_DOWN : h->stage[i].kind == DCAE_RES ? BLOCK_RES : BLOCK_VIT;
+	t->block = b->name;
+	switch (b->kind) {
+	case BLOCK_RES: take_res(t, b); break;
+	case BLOCK_VIT: take_vit(t, b, &h->stage[i]); break;
+	case BLOCK_DOWN: take_down(t, b); break;
+	}
+}
+
+/* Room for the blocks of a half, and its ends: from channels to the width of the first stage, from that of the last to channels. */
+static enum status
+take_ends(struct take *t, const struct dcae_half *h, int64_t in, int64_t first, int64_t last, int64_t out)
+{
+	struct dcae *m = t->m;
 
 	for (int i = 0; i < h->stages; i++)
 		m->n_blocks += h->stage[i].layers + (i + 1 < h->stages);
 	m->block = calloc((size_t)m->n_blocks, sizeof *m->block);
 	if (!m->block)
 		return ace_fail(ACE_ENOMEM, "no memory for the autoencoder's blocks");
-	m->in_w = take(&t, "conv_in.weight", false, 4, DIMS(first, m->config.channels, 3, 3));
-	m->in_b = take(&t, "conv_in.bias", false, 1, DIMS(first));
-	m->out_w = take(&t, "conv_out.weight", false, 4, DIMS(m->config.latent, last, 3, 3));
-	m->out_b = take(&t, "conv_out.bias", false, 1, DIMS(m->config.latent));
+	m->in_w = take(t, "conv_in.weight", false, 4, DIMS(first, in, 3, 3));
+	m->in_b = take(t, "conv_in.bias", false, 1, DIMS(first));
+	m->out_w = take(t, "conv_out.weight", false, 4, DIMS(out, last, 3, 3));
+	m->out_b = take(t, "conv_out.bias", false, 1, DIMS(out));
+	return ACE_OK;
+}
+
+static enum status
+load(struct dcae *m)
+{
+	const struct dcae_half *h = &m->config.encoder;
+	struct take t = { .m = m, .block = "encoder" };
+	struct dcae_block *b;
+
+	ACE_TRY(take_ends(&t, h, m->config.channels, h->stage[0].width, h->stage[h->stages - 1].width, m->config.latent));
 	b = m->block;
 	for (int i = 0; i < h->stages; i++)
 		for (int j = 0; j < h->stage[i].layers + (i + 1 < h->stages); j++, b++) {
 			bool down = j == h->stage[i].layers;
-			b->kind = down ? BLOCK_DOWN : h->stage[i].kind == DCAE_RES ? BLOCK_RES : BLOCK_VIT;
 			b->in = h->stage[i].width;
 			b->out = down ? h->stage[i + 1].width : b->in;
 			snprintf(b->name, sizeof b->name, "encoder.down_blocks.%d.%d", i, j);
-			t.block = b->name;
-			switch (b->kind) {
-			case BLOCK_RES: take_res(&t, b); break;
-			case BLOCK_VIT: take_vit(&t, b, &h->stage[i]); break;
-			case BLOCK_DOWN: take_down(&t, b); break;
-			}
+			take_block(&t, b, h, i, down);
 		}
 	return t.st;
 }
@@ -312,17 +328,10 @@ take_stage(struct take *t, struct dcae_block **next, int i)
 	for (int j = 0; j < h->stage[i].layers + up; j++) {
 		struct dcae_block *b = (*next)++;
 		bool resize = up && j == 0;
-		b->kind = resize ? BLOCK_DOWN : h->stage[i].kind == DCAE_RES ? BLOCK_RES : BLOCK_VIT;
 		b->in = resize ? h->stage[i + 1].width : h->stage[i].width;
 		b->out = h->stage[i].width;
 		snprintf(b->name, sizeof b->name, "decoder.up_blocks.%d.%d", i, j);
-		t->block = b->name;
-		if (b->kind == BLOCK_RES)
-			take_res(t, b);
-		else if (b->kind == BLOCK_VIT)
-			take_vit(t, b, &h->stage[i]);
-		else
-			take_down(t, b);
+		take_block(t, b, h, i, resize);
 	}
 }
 
@@ -334,17 +343,10 @@ load_decoder(struct dcae *m)
 	struct dcae_block *b;
 	int64_t first = h->stage[0].width, last = h->stage[h->stages - 1].width;
 
-	for (int i = 0; i < h->stages; i++)
-		m->n_blocks += h->stage[i].layers + (i + 1 < h->stages);
-	b = m->block = calloc((size_t)m->n_blocks, sizeof *m->block);
-	if (!b)
-		return ace_fail(ACE_ENOMEM, "no memory for the autoencoder's blocks");
-	m->in_w = take(&t, "conv_in.weight", false, 4, DIMS(last, m->config.latent, 3, 3));
-	m->in_b = take(&t, "conv_in.bias", false, 1, DIMS(last));
+	ACE_TRY(take_ends(&t, h, m->config.latent, last, first, m->config.channels));
 	m->norm_w = take(&t, "norm_out.weight", false, 1, DIMS(first));
 	m->norm_b = take(&t, "norm_out.bias", false, 1, DIMS(first));
-	m->out_w = take(&t, "conv_out.weight", false, 4, DIMS(m->config.channels, first, 3, 3));
-	m->out_b = take(&t, "conv_out.bias", false, 1, DIMS(m->config.channels));
+	b = m->block;
 	for (int i = h->stages - 1; i >= 0; i--)
 		take_stage(&t, &b, i);
 	return t.st;
