@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "dev/dev.h"
+#include "jobs/versions.h"
 
 #include <sched.h>
 #include <stdlib.h>
@@ -168,18 +169,7 @@ limits(struct findings *f)
 static void
 devices(struct findings *f)
 {
-	static const char without[] = ""
-#ifndef HAVE_CUDA
-		", CUDA"
-#endif
-#ifndef HAVE_MPI
-		", MPI"
-#endif
-#ifndef HAVE_NCCL
-		", NCCL"
-#endif
-		;
-	const char *lacks = *without ? without + 2 : "nothing that it could have";
+	const char *lacks = *versions_without() ? versions_without() : "nothing that it could have";
 	size_t there = 0, all = 0;
 	char text[2][32];
 	struct dev d;

@@ -39,16 +39,6 @@ prep_free(struct prep *p)
 	free(p->texts);
 }
 
-static bool
-any_lyrics(const struct prep *p)
-{
-	for (int k = 0; k < p->sets; k++)
-		for (int64_t i = 0; i < p->set[k].n; i++)
-			if (p->set[k].item[i].has_lyrics)
-				return true;
-	return false;
-}
-
 /* Whether something may be in the stores. */
 static bool
 any_store(const struct prep *p)
@@ -63,7 +53,7 @@ any_store(const struct prep *p)
 static enum status
 open_models(struct prep *p)
 {
-	ACE_TRY(prep_open_lyrics(p, any_lyrics(p)));
+	ACE_TRY(prep_open_lyrics(p));
 	ACE_TRY(prep_open_models(p));
 	for (int k = 0; k < p->sets; k++)
 		prep_facts(p, &p->set[k]);

@@ -89,8 +89,18 @@ prep_open_models(struct prep *p)
 	return open_codec(p);
 }
 
+static bool
+any_lyrics(const struct prep *p)
+{
+	for (int k = 0; k < p->sets; k++)
+		for (int64_t i = 0; i < p->set[k].n; i++)
+			if (p->set[k].item[i].has_lyrics)
+				return true;
+	return false;
+}
+
 enum status
-prep_open_lyrics(struct prep *p, bool wanted)
+prep_open_lyrics(struct prep *p)
 {
 	char *path = p->job->lyric_vocab ? file_path("%s", p->job->lyric_vocab)
 	                                 : hub_lyric_vocab(p->job->model);
@@ -99,7 +109,7 @@ prep_open_lyrics(struct prep *p, bool wanted)
 
 	if (!path)
 		st = ace_fail(ACE_ENOMEM, "no memory for file names");
-	else if (!there && !wanted)
+	else if (!there && !any_lyrics(p))
 		st = ACE_OK;
 	else if (!there)
 		st = ace_fail(ACE_ENOINPUT, "%s: no such file; songs with lyrics need the lyric vocabulary\n"

@@ -116,8 +116,8 @@ enum status prep_open_models(struct prep *p) ACE_NODISCARD;
 enum status prep_open_codec(struct prep *p) ACE_NODISCARD;
 /* What preprocess_run leaves behind in p. */
 void prep_free(struct prep *p);
-/* Whenever the vocabulary is there, so that all shards say the same of their parts; wanted: it must be. */
-enum status prep_open_lyrics(struct prep *p, bool wanted) ACE_NODISCARD;
+/* Whenever the vocabulary is there, so that all shards say the same of their parts; it must be where a song has lyrics. */
+enum status prep_open_lyrics(struct prep *p) ACE_NODISCARD;
 void prep_close_encoder(struct prep *p);
 void prep_close_models(struct prep *p);
 /* Facts of a set and of a text store; the models are open. */
@@ -128,6 +128,9 @@ void prep_text_facts(struct prep *p, struct prep_texts *t);
 
 enum status prep_list(struct prep *p) ACE_NODISCARD;
 enum status prep_plan(struct prep *p) ACE_NODISCARD;
+
+/* The captions of the item are those that the store has. */
+bool prep_same_captions(const struct prep_item *it, const struct latent_item *have);
 
 /* One more caption to encode. */
 enum status prep_want_caption(struct prep_texts *t, const char *text, const char key[65]) ACE_NODISCARD;

@@ -216,8 +216,8 @@ prep_list(struct prep *p)
 
 /* --- what the stores have --- */
 
-static bool
-same_captions(const struct prep_item *it, const struct latent_item *have)
+bool
+prep_same_captions(const struct prep_item *it, const struct latent_item *have)
 {
 	bool same = it->captions == have->captions;
 
@@ -281,7 +281,7 @@ compare(struct prep *p, struct prep_set *s, struct prep_item *it, const struct v
 	if (!v->audio && !p->job->override)
 		return ACE_OK;
 	ACE_TRY(same_file(s, it, have, &same, &touched));
-	words = v->lyric && same_captions(it, have) && strcmp(it->lyrics_sha256, have->lyrics_sha256) == 0;
+	words = v->lyric && prep_same_captions(it, have) && strcmp(it->lyrics_sha256, have->lyrics_sha256) == 0;
 	if (same && words && (!touched || !v->audio))
 		it->todo = TODO_KEEP;
 	else if (same && v->audio)	/* else it would be said to be made with today's settings */

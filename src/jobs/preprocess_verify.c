@@ -30,16 +30,6 @@ finding(struct findings *f, const char *where, const char *key, const char *what
 
 /* --- clips --- */
 
-static bool
-same_captions(const struct prep_item *it, const struct latent_item *have)
-{
-	bool same = it->captions == have->captions;
-
-	for (int i = 0; same && i < it->captions; i++)
-		same = strcmp(it->caption[i], have->caption[i]) == 0;
-	return same;
-}
-
 /* How the song is another than the one that was encoded; "" when it is not. */
 static void
 difference(const struct prep_set *s, const struct prep_item *it, const struct latent_item *have, char what[400])
@@ -55,7 +45,7 @@ difference(const struct prep_set *s, const struct prep_item *it, const struct la
 		snprintf(what, 400, "changed: %lld bytes, encoded from %lld", (long long)song->size, (long long)have->source_size);
 	else if (it->todo == TODO_ENCODE)
 		snprintf(what, 400, "changed: the same size, other bytes");
-	else if (it->todo == TODO_UPDATE && !same_captions(it, have))
+	else if (it->todo == TODO_UPDATE && !prep_same_captions(it, have))
 		snprintf(what, 400, "its captions have changed");
 	else if (it->todo == TODO_UPDATE && strcmp(it->lyrics_sha256, have->lyrics_sha256) != 0)
 		snprintf(what, 400, "its lyrics have changed");

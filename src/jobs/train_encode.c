@@ -143,16 +143,6 @@ list_all(struct train_encode *e, struct prep_loader *l)
 	return ACE_OK;
 }
 
-static bool
-any_lyrics(const struct prep *p)
-{
-	for (int k = 0; k < p->sets; k++)
-		for (int64_t i = 0; i < p->set[k].n; i++)
-			if (p->set[k].item[i].has_lyrics)
-				return true;
-	return false;
-}
-
 /* Facts of a set's clips, and the empty list of them. */
 static enum status
 open_set(struct train_encode *e, int k)
@@ -195,7 +185,7 @@ measure(struct train_encode *e)
 	enum status st;
 
 	ACE_TRY(prep_list(&e->p));
-	ACE_TRY(prep_open_lyrics(&e->p, any_lyrics(&e->p)));
+	ACE_TRY(prep_open_lyrics(&e->p));
 	ACE_TRY(prep_open_codec(&e->p));
 	e->clips = calloc((size_t)e->p.sets + 1, sizeof *e->clips);
 	if (!e->clips)

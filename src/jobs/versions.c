@@ -109,17 +109,9 @@ versions_commit(void)
 	return ACE_COMMIT;
 }
 
-void
-versions_print(FILE *out)
+const char *
+versions_without(void)
 {
-	struct version v[VERSIONS_MOST];
-	int n = versions_get(v);
-	static const char threads[] =
-#ifdef _OPENMP
-		"OpenMP";
-#else
-		"one thread";
-#endif
 	static const char without[] = ""
 #ifndef HAVE_CUDA
 		", CUDA"
@@ -131,6 +123,21 @@ versions_print(FILE *out)
 		", NCCL"
 #endif
 		;
+
+	return *without ? without + 2 : "";
+}
+
+void
+versions_print(FILE *out)
+{
+	struct version v[VERSIONS_MOST];
+	int n = versions_get(v);
+	static const char threads[] =
+#ifdef _OPENMP
+		"OpenMP";
+#else
+		"one thread";
+#endif
 	static const char cuda[] =
 #ifdef HAVE_CUDA
 		"cuda ";
@@ -145,7 +152,7 @@ versions_print(FILE *out)
 #else
 		"on",
 #endif
-		*without ? without + 2 : "nothing");
+		*versions_without() ? versions_without() : "nothing");
 	for (int i = 0; i < n; i++)
 		fprintf(out, "%-11s %s%s%s  (%s)\n", v[i].name, *v[i].run ? v[i].run : "absent",
 			*v[i].built ? ", built with " : "", v[i].built, v[i].what);

@@ -21,6 +21,9 @@ int versions_loaded(struct version v[VERSIONS_MOST]);
 /* The commit this was built from, "" unknown. */
 const char *versions_commit(void);
 
+/* What could have been built in and is not: "CUDA, NCCL"; "" nothing. */
+const char *versions_without(void);
+
 /* Commit and compiler, switches of the build, then one line a library: linked and running version. */
 void versions_print(FILE *out);
 #endif
