@@ -7,10 +7,9 @@
 #include "base/file.h"
 #include "formats/safetensors.h"
 #include "kernels/kernels.h"
-#include "support/golden.h"
+#include "models/codec_fixture.h"
 #include "support/test.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,45 +19,10 @@
 /* audio_codec.md section 10: scaled latents from a sound file, absolute */
 #define LATENT_TOL 3e-4
 
-static const cJSON *
-part(const cJSON *manifest, const char *key)
-{
-	const cJSON *v = cJSON_GetObjectItemCaseSensitive(manifest, key);
-
-	if (!v)
-		fail_msg("the manifest lacks %s", key);
-	return v;
-}
-
 static int64_t
 number(const cJSON *o, const char *key)
 {
-	return (int64_t)part(o, key)->valuedouble;
-}
-
-/* A model folder of links to the parts that the manifest names; removed by the caller. */
-static const char *
-model_folder(const cJSON *manifest)
-{
-	static char dir[300];
-	const cJSON *one;
-
-	snprintf(dir, sizeof dir, "%s", golden_tmp());
-	cJSON_ArrayForEach(one, part(manifest, "weights")) {
-		char to[1600], link[700], absolute[4096];
-		snprintf(to, sizeof to, "%s", golden_path("codec-pipeline", one->valuestring));
-		if (!realpath(to, absolute)) {	/* a root may hold only some sets */
-			const char *name = one->valuestring + 3;	/* behind "../" */
-			const char *slash = strchr(name, '/');
-			char set[100];
-			snprintf(set, sizeof set, "%.*s", (int)(slash - name), name);
-			snprintf(to, sizeof to, "%s", golden_path(set, slash + 1));
-			assert_non_null(realpath(to, absolute));
-		}
-		snprintf(link, sizeof link, "%s/%s", dir, strrchr(one->valuestring, '/') + 1);
-		assert_int_equal(symlink(absolute, link), 0);
-	}
-	return dir;
+	return (int64_t)fixture_part(o, key)->valuedouble;
 }
 
 struct bench {
@@ -71,7 +35,7 @@ static void
 begin(struct bench *b, enum dev_kind kind, int threads)
 {
 	b->manifest = golden_json("codec-pipeline", "manifest.json");
-	const char *dir = model_folder(b->manifest);
+	const char *dir = fixture_folder(b->manifest);
 	assert_ok(dev_open(&b->dev, kind, threads));
 	kernels_attach(&b->dev);
 	assert_ok(codec_open(&b->codec, dir, F32, &b->dev));
@@ -84,14 +48,6 @@ end(struct bench *b)
 	codec_close(&b->codec);
 	dev_close(&b->dev);
 	cJSON_Delete(b->manifest);
-}
-
-static void
-close_to(const char *what, const float *got, const float *want, int64_t n, double tol)
-{
-	for (int64_t i = 0; i < n; i++)
-		if (!(fabs((double)got[i] - (double)want[i]) <= tol))
-			fail_msg("%s: entry %lld is %.9g, wanted %.9g within %g", what, (long long)i, (double)got[i], (double)want[i], tol);
 }
 
 static float *
@@ -124,7 +80,7 @@ from_file(enum dev_kind kind)
 	int64_t before, count;
 
 	begin(&b, kind, 2);
-	const cJSON *facts = part(b.manifest, "main");
+	const cJSON *facts = fixture_part(b.manifest, "main");
 	golden_open(&f, "codec-pipeline", "main.safetensors");
 	prepared_input(&p, &before);
 	assert_int_equal(before, number(facts, "samples_48k"));
@@ -134,10 +90,10 @@ from_file(enum dev_kind kind)
 	assert_int_equal(codec_real_frames(p.n), number(facts, "latent_length"));
 	struct tensor wave = golden_f32(&f, "wave_48k_before_padding"), want = golden_f32(&f, "latents");
 	for (int c = 0; c < 2; c++)
-		close_to("wave_48k", p.data + c * p.n, (float *)wave.data + c * before, before, 1e-6);
+		fixture_close("wave_48k", p.data + c * p.n, (float *)wave.data + c * before, before, 1e-6);
 	float *z = encode(&b, p.data, p.n, &count);
 	assert_int_equal(count, tensor_count(want));
-	close_to("latents", z, want.data, count, LATENT_TOL);
+	fixture_close("latents", z, want.data, count, LATENT_TOL);
 	assert_true(b.codec.stored_buffers);
 	free(z);
 	free(wave.data);
@@ -179,14 +135,14 @@ the_wave_at_44_khz_and_its_mel_are_the_references(void **state)
 	int64_t some = head.dim[1], pad = n - resample_length(48000, 44100, p.n);
 	float *wave = calloc((size_t)n, sizeof *wave), *logs = malloc((size_t)(bands * frames) * sizeof *logs);
 	assert_true(wave && logs);
-	assert_int_equal(pad, number(part(b.manifest, "main"), "pad_44k"));
+	assert_int_equal(pad, number(fixture_part(b.manifest, "main"), "pad_44k"));
 	assert_int_equal(frames, n / 512);
 	for (int c = 0; c < 2; c++) {
 		resample(b.codec.to_model, wave, p.data + c * p.n, p.n);
-		close_to("wave_44k_head", wave, (float *)head.data + c * some, some, 1e-6);
+		fixture_close("wave_44k_head", wave, (float *)head.data + c * some, some, 1e-6);
 		assert_ok(mel_spectra(b.codec.mel, wave, n, NULL, NULL, logs));
 		mel_normalise(logs, bands * frames);
-		close_to("mel_norm", logs, (float *)want.data + c * bands * frames, bands * frames, 1e-3 / 7);
+		fixture_close("mel_norm", logs, (float *)want.data + c * bands * frames, bands * frames, 1e-3 / 7);
 	}
 	free(wave);
 	free(logs);
@@ -210,7 +166,7 @@ padded_clips_give_the_references_batch(void **state)
 	(void)state;
 	begin(&b, DEV_CPU, 2);
 	golden_open(&f, "codec-pipeline", "batch.safetensors");
-	lengths = part(part(b.manifest, "batch"), "lengths_48k");
+	lengths = fixture_part(fixture_part(b.manifest, "batch"), "lengths_48k");
 	cJSON_ArrayForEach(one, lengths)
 		longest = (int64_t)one->valuedouble > longest ? (int64_t)one->valuedouble : longest;
 	struct tensor want = golden_f32(&f, "latents"), real = golden_i64(&f, "latent_lengths");
@@ -225,7 +181,7 @@ padded_clips_give_the_references_batch(void **state)
 			memcpy(wave + c * longest, in.data + c * in.n, (size_t)in.n * sizeof *wave);
 		float *z = encode(&b, wave, longest, &count);
 		assert_int_equal(count * want.dim[0], tensor_count(want));
-		close_to(name, z, (float *)want.data + n * count, count, LATENT_TOL);
+		fixture_close(name, z, (float *)want.data + n * count, count, LATENT_TOL);
 		assert_int_equal(codec_real_frames(in.n), ((int64_t *)real.data)[n]);
 		clip_free(&in);
 		free(wave);
@@ -247,7 +203,7 @@ lengths_follow_the_references_single_precision(void **state)
 	int n = 0;
 
 	(void)state;
-	cJSON_ArrayForEach(one, part(manifest, "length_table")) {
+	cJSON_ArrayForEach(one, fixture_part(manifest, "length_table")) {
 		int64_t n48 = number(one, "samples_48k");
 		assert_int_equal(resample_length(48000, 44100, n48), number(one, "samples_44k"));
 		assert_int_equal(codec_frames(n48), number(one, "latent_frames"));
@@ -268,7 +224,7 @@ prepared_items_have_the_frames_that_are_expected(void **state)
 	int n = 0;
 
 	(void)state;
-	cJSON_ArrayForEach(item, part(expected, "items")) {
+	cJSON_ArrayForEach(item, fixture_part(expected, "items")) {
 		const cJSON *p = cJSON_GetObjectItemCaseSensitive(item, "prepared");
 		if (!p)
 			continue;
@@ -322,7 +278,7 @@ static enum status
 open_changed(const cJSON *manifest, const char *in, const char *key, const char *value)
 {
 	char dir[300], path[700], from[800], to[800], line[200];
-	const char *source = model_folder(manifest);
+	const char *source = fixture_folder(manifest);
 	static const char *const parts[] = { "music_dcae_f8c8", "music_vocoder" };
 	struct codec codec;
 	struct dev d;
@@ -415,7 +371,7 @@ a_vocoder_without_buffers_gets_computed_ones_and_another_hash(void **state)
 	begin(&b, DEV_CPU, 1);
 	snprintf(with, sizeof with, "%s", codec_hash(&b.codec));
 	assert_int_equal(strlen(with), 64);
-	const char *dir = model_folder(b.manifest);
+	const char *dir = fixture_folder(b.manifest);
 	cJSON *config;
 	snprintf(from, sizeof from, "%s/music_vocoder/config.json", dir);
 	assert_ok(json_read(from, 1 << 20, &config));

@@ -1,18 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "models/dcae.h"
+#include "models/codec_fixture.h"
 
 #include "kernels/kernels.h"
-#include "support/golden.h"
 #include "support/test.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-/* audio_codec.md section 10: the mel absolute, block outputs relative to the block's largest value */
+/* audio_codec.md section 10: the mel, absolute */
 #define MEL_TOL 5e-5
-#define BLOCK_TOL 2e-5
 
 static struct tensor
 decode(struct dcae *m, struct dev *d, struct tensor z)
@@ -20,27 +16,8 @@ decode(struct dcae *m, struct dev *d, struct tensor z)
 	int up = 1 << (m->config.decoder.stages - 1);
 	int64_t rows = z.dim[z.rank - 2], frames = z.dim[z.rank - 1];
 	struct tensor mel = tensor_of(NULL, F32, 3, m->config.channels, rows * up, frames * up);
-	void (*tap)(void *, const char *, struct tensor) = m->tap;
-	struct arena plan = { 0 }, act;
-	struct dev dry;
 
-	z = tensor_view(z, 3, m->config.latent, rows, frames);
-	assert_ok(dev_open(&dry, DEV_DRY, 1));
-	kernels_attach(&dry);
-	m->tap = NULL;
-	dcae_decode(&(struct ctx){ .dev = &dry, .act = &plan }, m, mel, z);
-	m->tap = tap;
-	act = (struct arena){ .base = malloc(plan.peak), .size = plan.peak };
-	mel.data = malloc(tensor_bytes(mel));
-	assert_non_null(act.base);
-	assert_non_null(mel.data);
-	dcae_decode(&(struct ctx){ .dev = d, .act = &act }, m, mel, z);
-	assert_int_equal(d->status, ACE_OK);
-	assert_int_equal(act.peak, plan.peak);
-	assert_int_equal(act.used, 0);
-	free(act.base);
-	dev_close(&dry);
-	return mel;
+	return fixture_run(m, d, dcae_decode, mel, tensor_view(z, 3, m->config.latent, rows, frames));
 }
 
 static void
@@ -52,82 +29,30 @@ open_on(struct dcae *m, struct dev *d, enum dev_kind kind, int threads)
 }
 
 static void
-absolute(const char *what, struct tensor got, struct tensor want, double tol)
+absolute(const char *what, struct tensor got, struct tensor want)
 {
-	const float *g = got.data, *w = want.data;
-
 	assert_int_equal(tensor_count(got), tensor_count(want));
-	for (int64_t i = 0; i < tensor_count(got); i++)
-		if (!(fabs((double)g[i] - (double)w[i]) <= tol))
-			fail_msg("%s: entry %lld is %.9g, wanted %.9g within %g", what, (long long)i, (double)g[i], (double)w[i], tol);
-}
-
-struct watch {
-	struct st_file *f;
-	int seen;
-	double worst;
-};
-
-/* The fixture keeps the linear layers' and the norms' outputs with channels last. */
-static bool
-channels_last(const char *name)
-{
-	static const char *const ends[] = { ".to_q", ".to_k", ".to_v", ".to_out", ".norm", ".norm_out" };
-	const char *end = strrchr(name, '.');
-
-	for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
-		if (end && strcmp(end, ends[i]) == 0)
-			return true;
-	return false;
-}
-
-static void
-compare(void *me, const char *name, struct tensor x)
-{
-	struct watch *w = me;
-	int64_t n = x.dim[1] * x.dim[2];
-	struct tensor want;
-	float *turned;
-	double e;
-
-	if (!st_find(w->f, name))
-		return;
-	want = golden_f32(w->f, name);
-	assert_int_equal(tensor_count(want), tensor_count(x));
-	turned = malloc(tensor_bytes(want) + 4);
-	assert_non_null(turned);
-	for (int64_t i = 0; i < tensor_count(x); i++)
-		turned[i] = ((float *)want.data)[channels_last(name) ? i % n * x.dim[0] + i / n : i];
-	e = golden_error(x.data, turned, tensor_count(x));
-	w->worst = e > w->worst ? e : w->worst;
-	golden_close(name, x.data, turned, tensor_count(x), BLOCK_TOL);
-	w->seen++;
-	free(turned);
-	free(want.data);
+	fixture_close(what, got.data, want.data, tensor_count(got), MEL_TOL);
 }
 
 static void
 follow(enum dev_kind kind)
 {
 	struct st_file f;
-	struct watch w = { .f = &f };
+	struct fixture_watch w = { .f = &f };
 	struct tensor z, want, mel;
 	struct dcae m;
 	struct dev d;
-	int wanted = 0;
 
 	golden_open(&f, "dcae-tiny", "main.safetensors");
 	open_on(&m, &d, kind, 2);
-	m.tap = compare;
+	m.tap = fixture_compare;
 	m.me = &w;
 	z = golden_f32(&f, "latents");
 	want = golden_f32(&f, "decoded");
 	mel = decode(&m, &d, z);
-	absolute("decoded", mel, want, MEL_TOL);
-	for (int i = 0; i < f.n; i++)
-		wanted += strncmp(f.entry[i].name, "decoder.", 8) == 0;
-	assert_int_equal(w.seen, wanted);
-	print_message("# %d intermediates, worst error %.2g of the largest entry\n", w.seen, w.worst);
+	absolute("decoded", mel, want);
+	fixture_all_seen(&w, "decoder.");
 	free(z.data);
 	free(want.data);
 	free(mel.data);
@@ -173,7 +98,7 @@ latents_of_every_length_give_the_references_mel(void **state)
 		z = golden_f32(&f, in);
 		want = golden_f32(&f, out);
 		mel = decode(&m, &d, z);
-		absolute(out, mel, want, MEL_TOL);
+		absolute(out, mel, want);
 		free(z.data);
 		free(want.data);
 		free(mel.data);

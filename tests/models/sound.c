@@ -3,47 +3,16 @@
 
 #include "base/file.h"
 #include "kernels/kernels.h"
-#include "support/golden.h"
+#include "models/codec_fixture.h"
 #include "support/test.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 /* audio_codec.md section 10: waves of given latents, plain and chunked */
 #define PLAIN_TOL 5e-4
 #define CHUNKED_TOL 1e-3
-
-static const cJSON *
-part(const cJSON *o, const char *key)
-{
-	const cJSON *v = cJSON_GetObjectItemCaseSensitive(o, key);
-
-	if (!v)
-		fail_msg("the manifest lacks %s", key);
-	return v;
-}
-
-/* A model folder of links to the parts that the manifest names; removed by the caller. */
-static const char *
-model_folder(const cJSON *manifest)
-{
-	static char dir[300];
-	const cJSON *one;
-
-	snprintf(dir, sizeof dir, "%s", golden_tmp());
-	cJSON_ArrayForEach(one, part(manifest, "weights")) {
-		const char *name = one->valuestring + 3, *slash = strchr(name, '/');	/* behind "../" */
-		char link[700], set[100], absolute[4096];
-		snprintf(set, sizeof set, "%.*s", (int)(slash - name), name);
-		assert_non_null(realpath(golden_path(set, slash + 1), absolute));
-		snprintf(link, sizeof link, "%s/%s", dir, strrchr(name, '/') + 1);
-		assert_int_equal(symlink(absolute, link), 0);
-	}
-	return dir;
-}
 
 /* Whether sanitizers watch, under which long clips take minutes. */
 static bool
@@ -73,7 +42,7 @@ begin(struct bench *b)
 	const char *dir;
 
 	b->manifest = golden_json("codec-pipeline", "manifest.json");
-	dir = model_folder(b->manifest);
+	dir = fixture_folder(b->manifest);
 	assert_ok(dev_open(&b->dev, DEV_CPU, 2));
 	kernels_attach(&b->dev);
 	assert_ok(sound_open(&b->sound, dir, &b->dev));
@@ -117,7 +86,7 @@ latents_give_the_references_mel_and_waves(void **state)
 	(void)state;
 	begin(&b);
 	golden_open(&f, "codec-pipeline", "main.safetensors");
-	facts = part(b.manifest, "main");
+	facts = fixture_part(b.manifest, "main");
 	z = golden_f32(&f, "latents");
 	mel = golden_f32(&f, "decoded_logmel");
 	frames = z.dim[z.rank - 1];
@@ -127,13 +96,13 @@ latents_give_the_references_mel_and_waves(void **state)
 		assert_true(fabsf(logs[i] - ((float *)mel.data)[i]) <= 1e-3f);
 	free(logs);
 	assert_ok(sound_decode(&b.sound, z.data, frames, false, 44100, &wave, &n));
-	assert_int_equal(n, (int64_t)part(facts, "decoded_samples_44k")->valuedouble);
+	assert_int_equal(n, (int64_t)fixture_part(facts, "decoded_samples_44k")->valuedouble);
 	want = golden_f32(&f, "decoded_44k");
 	near("44.1 kHz", wave, n, 0, want, PLAIN_TOL);
 	free(want.data);
 	free(wave);
 	assert_ok(sound_decode(&b.sound, z.data, frames, false, 48000, &wave, &n));
-	assert_int_equal(n, (int64_t)part(facts, "decoded_samples_48k")->valuedouble);
+	assert_int_equal(n, (int64_t)fixture_part(facts, "decoded_samples_48k")->valuedouble);
 	want = golden_f32(&f, "decoded_48k");
 	near("48 kHz", wave, n, 0, want, PLAIN_TOL);
 	free(want.data);
@@ -150,7 +119,7 @@ latents_give_the_references_mel_and_waves(void **state)
 static void
 check_chunks(struct bench *b, const struct st_file *f, const cJSON *one)
 {
-	int frames = part(one, "latent_frames")->valueint, rate = part(one, "rate")->valueint;
+	int frames = fixture_part(one, "latent_frames")->valueint, rate = fixture_part(one, "rate")->valueint;
 	struct tensor z, rms;
 	const cJSON *probe;
 	char name[80];
@@ -160,7 +129,7 @@ check_chunks(struct bench *b, const struct st_file *f, const cJSON *one)
 	snprintf(name, sizeof name, "w%d.latents", frames);
 	z = golden_f32(f, name);
 	assert_ok(sound_decode(&b->sound, z.data, frames, true, rate, &wave, &n));
-	assert_int_equal(n, (int64_t)part(one, "samples")->valuedouble);
+	assert_int_equal(n, (int64_t)fixture_part(one, "samples")->valuedouble);
 	snprintf(name, sizeof name, "w%d.rms4096", frames);
 	rms = golden_f32(f, name);
 	for (int64_t c = 0; c < 2; c++)
@@ -170,7 +139,7 @@ check_chunks(struct bench *b, const struct st_file *f, const cJSON *one)
 				sum += pow((double)wave[c * n + k * 4096 + i], 2) / 4096;
 			assert_true(fabs(sqrt(sum) - (double)((float *)rms.data)[c * rms.dim[1] + k]) <= CHUNKED_TOL);
 		}
-	cJSON_ArrayForEach(probe, part(one, "probes")) {
+	cJSON_ArrayForEach(probe, fixture_part(one, "probes")) {
 		struct tensor want;
 		snprintf(name, sizeof name, "w%d.probe.%d", frames, probe->valueint);
 		want = golden_f32(f, name);
@@ -193,8 +162,8 @@ chunks_are_joined_as_the_reference_joins_them(void **state)
 	(void)state;
 	begin(&b);
 	golden_open(&f, "codec-pipeline", "overlap.safetensors");
-	cJSON_ArrayForEach(one, part(part(b.manifest, "overlap"), "cases")) {
-		if (watched() && part(one, "latent_frames")->valueint > 100)
+	cJSON_ArrayForEach(one, fixture_part(fixture_part(b.manifest, "overlap"), "cases")) {
+		if (watched() && fixture_part(one, "latent_frames")->valueint > 100)
 			continue;
 		check_chunks(&b, &f, one);
 		n++;
