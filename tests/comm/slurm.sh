@@ -1,28 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Ranks under srun, on two nodes of a SLURM of our own: who is where, and what the job's exit code is when one is lost.
-top=${top_srcdir:-.}
-top=$(cd "$top" && pwd)
 here=${top_builddir:-.}/tests/comm
-PATH=$PATH:/usr/sbin:/sbin
 if ! [ -x "$here/nodes" ]; then
 	echo "1..0 # SKIP built without MPI"
 	exit 0
 fi
-tmp=$(mktemp -d "${TMPDIR:-/tmp}/ace-srun-XXXXXX") || exit 99
-trap '[ -z "$tmp" ] || { sh "$top/tests/slurm/cluster" down "$tmp/slurm"; rm -rf "$tmp"; }' EXIT
-sh "$top/tests/slurm/cluster" up "$tmp/slurm" 2 > "$tmp/up" 2>&1
-case $? in
-0) ;;
-77)
-	echo "1..0 # SKIP slurmctld, slurmd or munged is not installed"
-	exit 0 ;;
-*)
-	sed 's/^/# /' "$tmp/up"
-	echo "Bail out! no SLURM of our own"
-	exit 1 ;;
-esac
-. "$tmp/slurm/env"
+nodes=2
+. "${top_srcdir:-.}/tests/slurm/begin"
 if ! srun --mpi=list 2>&1 | grep -q pmix; then
 	echo "1..0 # SKIP this SLURM has no PMIx"
 	exit 0
@@ -30,7 +15,6 @@ fi
 echo 1..7
 ACE_SAID=$tmp/said
 export ACE_SAID
-n=0
 step() { # OPTIONS... PROGRAM...: into out, code
 	rm -f "$ACE_SAID"
 	srun --overcommit "$@" > "$tmp/out" 2> "$tmp/err"

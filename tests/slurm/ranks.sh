@@ -2,28 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 # Two nodes with two ranks each under a real SLURM: songs are prepared together, training is told to stop, loses a rank, is queued
 # again and ends with the very adapter of a run that nothing stopped; one node goes on with what two began.
-top=$(cd "${top_srcdir:-.}" && pwd)
 bin=$(cd "${top_builddir:-.}" && pwd)/src/tools
-PATH=$PATH:/usr/sbin:/sbin
-
 if "$bin/ace-train" --version | grep -q "no MPI"; then
 	echo "1..0 # SKIP built without MPI"
 	exit 0
 fi
-tmp=$(mktemp -d "${TMPDIR:-/tmp}/ace-slurm-XXXXXX") || exit 99
-trap 'sh "$top/tests/slurm/cluster" down "$tmp/slurm"; rm -rf "$tmp"' EXIT
-sh "$top/tests/slurm/cluster" up "$tmp/slurm" 2 > "$tmp/up" 2>&1
-case $? in
-0) ;;
-77)
-	echo "1..0 # SKIP slurmctld, slurmd or munged is not installed"
-	exit 0 ;;
-*)
-	sed 's/^/# /' "$tmp/up"
-	echo "Bail out! no SLURM of our own"
-	exit 1 ;;
-esac
-. "$tmp/slurm/env"
+nodes=2
+. "${top_srcdir:-.}/tests/slurm/begin"
 if ! srun --mpi=pmix -N2 true 2> /dev/null; then
 	echo "1..0 # SKIP this SLURM has no PMIx"
 	exit 0
@@ -32,29 +17,8 @@ ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0 # Open MPI does not f
 MPI=pmix ACE_BIN=$bin OMP_NUM_THREADS=1
 export MPI ACE_BIN OMP_NUM_THREADS ASAN_OPTIONS
 unset PARTITION NODES TASKS LAUNCHER MPIRUN SHARDS TIME CPUS MEM SBATCH_EXTRA MAX_RESTARTS MAX_FAILURES ENV CONFIG_PATH OUTPUT_DIR MODEL_NAME
-mkdir "$tmp/work"
 cd "$tmp/work" || exit 99
 echo 1..6
-n=0
-result() { # STATUS SENTENCE
-	n=$((n + 1))
-	if [ "$1" -eq 0 ]; then
-		echo "ok $n - $2"
-	else
-		echo "not ok $n - $2"
-		tail -n 25 "$tmp"/work/*.out "$tmp"/work/*.log 2> /dev/null | sed 's/^/# /'
-	fi
-}
-until_true() { # COMMAND...: at most ten minutes
-	i=0
-	until "$@" > /dev/null 2>&1; do
-		i=$((i + 1))
-		[ $i -lt 3000 ] || return 1
-		sleep 0.2
-	done
-}
-is_over() { left=$(squeue -h -j "$1" 2> /dev/null) && [ -z "$left" ]; } # not where nobody answers
-has_lines() { [ "$(cat "$1" 2> /dev/null | wc -l)" -ge "$2" ]; }
 has_said() { grep -q -- "$2" "$1"; }
 state() { scontrol show job -o "$1" | grep -q -- "$2"; }
 submit() { # TEMPLATE WORDS...: the number of a job of two nodes with two ranks each
@@ -63,24 +27,30 @@ submit() { # TEMPLATE WORDS...: the number of a job of two nodes with two ranks 
 	sbatch --parsable --nodes=2 --ntasks-per-node=2 --overcommit "$top/slurm/$template" "$@"
 }
 
-stop() { scancel --signal=USR1 --batch "$job"; }
-lose() { # the last rank of this cluster's job
+last_rank() { # the process of the last rank of this cluster's job
 	for p in $(pgrep -x ace-train); do
 		[ "$(readlink "/proc/$p/cwd")" = "$PWD" ] || continue
-		{ tr '\0' '\n' < "/proc/$p/environ"; } 2> /dev/null | grep -qx SLURM_PROCID=3 || continue
-		kill -KILL "$p"
+		{ tr '\0' '\n' < "/proc/$p/environ"; } 2> /dev/null | grep -qx SLURM_PROCID=3 && echo "$p" && return
 	done
 }
-# midway stop|lose FOLDER UPDATES WORDS...: what befalls a job after so many updates, and the end of what is queued again then;
-# begun anew where it came to its end before
+is_midway() { # the process is looked for beforehand: a run is short
+	[ "$how" = stop ] || [ -n "$victim" ] || victim=$(last_rank)
+	has_lines "$folder/logs/metrics.jsonl" "$updates" && { [ "$how" = stop ] || [ -n "$victim" ] || is_over "$job"; }
+}
+# midway stop|kill FOLDER UPDATES WORDS...: a job is told to stop or loses its last rank after so many updates, is queued again and
+# ends; begun anew where it came to its end before
 midway() {
 	how=$1 folder=$2 updates=$3
 	shift 3
 	for _ in 1 2 3 4 5 6 7 8 9 10; do
-		rm -rf "$folder"
+		rm -rf "$folder" && victim=
 		# shellcheck disable=SC2086
-		job=$(submit train.sbatch $common output_dir="$folder" "$@") && until_true has_lines "$folder/logs/metrics.jsonl" "$updates"
-		$how
+		job=$(submit train.sbatch $common output_dir="$folder" "$@") && until_true is_midway
+		if [ "$how" = stop ]; then
+			scancel --signal=USR1 --batch "$job"
+		else
+			[ -z "$victim" ] || kill -KILL "$victim"
+		fi
 		until_true is_over "$job"
 		! has_said "ace-train-$job.out" "queued again" || return
 	done
@@ -109,7 +79,7 @@ state "$job" "JobState=COMPLETED.*" && has_said "ace-train-$job.out" "ace-train 
 	cmp whole/pytorch_lora_weights.safetensors stopped/pytorch_lora_weights.safetensors
 result $? "told to stop, all save, are queued again and end with the same adapter"
 
-midway lose killed 5 checkpoint_step_interval=5
+midway kill killed 5 checkpoint_step_interval=5
 state "$job" "JobState=COMPLETED.*" && has_said "ace-train-$job.out" "ended with 76" &&
 	cmp whole/pytorch_lora_weights.safetensors killed/pytorch_lora_weights.safetensors
 result $? "a killed rank ends all with 76; queued again, they end with the same adapter"

@@ -1,36 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # The batch scripts under a real SLURM, with stand-ins for the programs that note their words and end as they are told.
-top=${top_srcdir:-.}
-top=$(cd "$top" && pwd)
-PATH=$PATH:/usr/sbin:/sbin
-n=0
-
-result() { # STATUS SENTENCE
-	n=$((n + 1))
-	if [ "$1" -eq 0 ]; then
-		echo "ok $n - $2"
-	else
-		echo "not ok $n - $2"
-		tail -n 20 "$tmp"/work/*.out 2> /dev/null | sed 's/^/# /'
-	fi
-}
-
-tmp=$(mktemp -d "${TMPDIR:-/tmp}/ace-slurm-XXXXXX") || exit 99
-trap '[ -z "$tmp" ] || { sh "$top/tests/slurm/cluster" down "$tmp/slurm"; rm -rf "$tmp"; }' EXIT
-sh "$top/tests/slurm/cluster" up "$tmp/slurm" 1 > "$tmp/up" 2>&1
-case $? in
-0) ;;
-77)
-	echo "1..0 # SKIP slurmctld, slurmd or munged is not installed"
-	exit 0 ;;
-*)
-	sed 's/^/# /' "$tmp/up"
-	echo "Bail out! no SLURM of our own"
-	exit 1 ;;
-esac
+nodes=1
+. "${top_srcdir:-.}/tests/slurm/begin"
 echo 1..15
-. "$tmp/slurm/env"
 MPI=pmix
 srun --mpi=pmix true 2> /dev/null || MPI=none # a SLURM without its PMIx library
 ACE_BIN=$tmp/bin
@@ -38,7 +11,7 @@ export MPI ACE_BIN
 unset PARTITION NODES TASKS LAUNCHER MPIRUN SHARDS TIME CPUS MEM SBATCH_EXTRA MAX_RESTARTS MAX_FAILURES
 
 # a stand-in ends with the next code of its list; "wait" waits for the signal to stop, then ends with 75; "deaf" is ended by it
-mkdir "$tmp/bin" "$tmp/work"
+mkdir "$tmp/bin"
 cat > "$tmp/bin/ace-train" << 'EOF'
 #!/bin/sh
 name=$(basename "$0")
@@ -57,20 +30,11 @@ cp "$tmp/bin/ace-train" "$tmp/bin/ace-resume"
 cp "$tmp/bin/ace-train" "$tmp/bin/ace-preprocess"
 cd "$tmp/work" || exit 99
 
-begin() { # CODES...: a clean start
+clean() { # CODES...: a clean start
 	rm -f calls waiting ./*.out .ace*
 	echo "$*" > codes
 }
 
-until_true() { # COMMAND...: at most five minutes
-	i=0
-	until "$@" > /dev/null 2>&1; do
-		i=$((i + 1))
-		[ $i -lt 1500 ] || return 1
-		sleep 0.2
-	done
-}
-is_over() { left=$(squeue -h -j "$1" 2> /dev/null) && [ -z "$left" ]; } # not where nobody answers
 ended() { until_true is_over "$1"; } # JOB; one that is queued again waits about 7 s here
 shows() { # JOB TEXT: of scontrol
 	scontrol show job -o "$1" | grep -q -- "$2"
@@ -86,59 +50,59 @@ sed '1,/^#SBATCH/d' "$top/slurm/train.sbatch" > train.body
 cmp -s resume.body train.body && for f in "$top"/slurm/*; do sh -n "$f" || exit 1; done
 result $? "the scripts are sh, and training and resuming differ in their words only"
 
-begin
+clean
 job=$(sbatch --parsable "$top/slurm/train.sbatch" env=a "prompt=two words") && ended "$job"
 shows "$job" "JobState=COMPLETED" && [ "$(cat calls)" = "ace-train env=a prompt=two words" ] && said "run 1" && [ -f "ace-train-$job.out" ]
 result $? "a job gets its words, and its log has its name and number"
 
-begin wait 0
+clean wait 0
 job=$(sbatch --parsable "$top/slurm/train.sbatch" env=a) && until_true test -f waiting && scancel --signal=USR1 --batch "$job"
 ended "$job"
 shows "$job" "JobState=COMPLETED" && shows "$job" "Restarts=1" && [ "$(calls 'ace-train env=a')" -eq 2 ] && said "ended with 75" && said "run 2"
 result $? "told that its time is nearly over, it saves, is queued again and goes on"
 
-begin deaf 0
+clean deaf 0
 job=$(sbatch --parsable "$top/slurm/train.sbatch" env=a) && until_true test -f waiting && scancel --signal=USR1 --batch "$job"
 ended "$job"
 shows "$job" "JobState=COMPLETED" && shows "$job" "Restarts=1" && said "before it could listen" && said "ended with 75"
 result $? "so is one that is told before it can listen"
 
-begin wait 0
+clean wait 0
 job=$(sbatch --parsable "$top/slurm/resume.sbatch" out/a) && until_true test -f waiting && scancel --signal=USR1 --batch "$job"
 ended "$job"
 shows "$job" "JobState=COMPLETED" && [ "$(calls 'ace-resume out/a')" -eq 2 ]
 result $? "so does a job that resumes"
 
-begin wait 0
+clean wait 0
 job=$(sbatch --parsable "$top/slurm/train.sbatch" env=a) && until_true test -f waiting && scancel "$job"
 ended "$job"
 sleep 1
 shows "$job" "JobState=CANCELLED" && [ "$(calls ace-train)" -eq 1 ] && ! said "queued again"
 result $? "cancelled, it stays away"
 
-begin 78
+clean 78
 job=$(sbatch --parsable "$top/slurm/train.sbatch" env=a) && ended "$job"
 shows "$job" "JobState=FAILED" && shows "$job" "ExitCode=78:0" && shows "$job" "Restarts=0"
 result $? "a wrong configuration is not tried again, and its code is the job's"
 
-begin 75 75 75 75
+clean 75 75 75 75
 job=$(MAX_RESTARTS=1 sbatch --parsable "$top/slurm/train.sbatch" env=a) && ended "$job"
 shows "$job" "ExitCode=75:0" && shows "$job" "Restarts=1" && [ "$(calls ace-train)" -eq 2 ] && said "all that MAX_RESTARTS allows"
 result $? "it is queued again as often as MAX_RESTARTS says"
 
-begin 76 76 76 76
+clean 76 76 76 76
 job=$(MAX_FAILURES=1 sbatch --parsable "$top/slurm/train.sbatch" env=a) && ended "$job"
 shows "$job" "ExitCode=76:0" && shows "$job" "Restarts=1" && said "76 more than 1 times"
 result $? "lost ranks are tried again as often as MAX_FAILURES says"
 
-begin
+clean
 job=$(sbatch --parsable --ntasks=2 --overcommit "$top/slurm/train.sbatch" env=a) && ended "$job"
 shows "$job" "JobState=COMPLETED" && [ "$(calls 'ace-train env=a')" -eq 2 ] && said "2 task(s)"
 result $? "each task is a rank"
 
 bad=0
 for code in 137 1; do
-	begin $code 0 0 0
+	clean $code 0 0 0
 	job=$(sbatch --parsable --ntasks=2 --overcommit "$top/slurm/train.sbatch" env=a) &&
 		until_true grep -q "queued again" "ace-train-$job.out"
 	ended "$job"
@@ -147,7 +111,7 @@ for code in 137 1; do
 done
 result $bad "a rank of several that is killed, or that MPI does not start, is as good as lost: the job is queued again"
 
-begin
+clean
 SHARDS=3 sh "$top/slurm/pipeline.sh" env=a "x=it's" -- learning_rate=5e-5 > submitted 2> err
 result $? "a pipeline is submitted"
 train=$(sed -n 's/^train *//p' submitted)
@@ -159,7 +123,7 @@ done
 	[ "$(sed -n 5p calls)" = "ace-train env=a x=it's learning_rate=5e-5" ] && [ "$(wc -l < calls)" -eq 5 ]
 result $? "each shard runs once, then the index is made, then training begins"
 
-begin 65 65 65
+clean 65 65 65
 SHARDS=2 sh "$top/slurm/pipeline.sh" env=a > submitted 2> err
 train=$(sed -n 's/^train *//p' submitted)
 until_true is_over "$train"

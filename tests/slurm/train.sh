@@ -2,53 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 # The programs themselves under a real SLURM: songs are prepared by an array, training is told to stop, is queued again and ends
 # with the very adapter of a run that nothing stopped.
-top=$(cd "${top_srcdir:-.}" && pwd)
 bin=$(cd "${top_builddir:-.}" && pwd)/src/tools
-PATH=$PATH:/usr/sbin:/sbin
-
-tmp=$(mktemp -d "${TMPDIR:-/tmp}/ace-slurm-XXXXXX") || exit 99
-trap 'sh "$top/tests/slurm/cluster" down "$tmp/slurm"; rm -rf "$tmp"' EXIT
-sh "$top/tests/slurm/cluster" up "$tmp/slurm" 1 > "$tmp/up" 2>&1
-case $? in
-0) ;;
-77)
-	echo "1..0 # SKIP slurmctld, slurmd or munged is not installed"
-	exit 0 ;;
-*)
-	sed 's/^/# /' "$tmp/up"
-	echo "Bail out! no SLURM of our own"
-	exit 1 ;;
-esac
+nodes=1
+. "${top_srcdir:-.}/tests/slurm/begin"
 echo 1..5
-n=0
-result() { # STATUS SENTENCE
-	n=$((n + 1))
-	if [ "$1" -eq 0 ]; then
-		echo "ok $n - $2"
-	else
-		echo "not ok $n - $2"
-		tail -n 20 "$tmp"/work/*.out "$tmp"/work/*.log 2> /dev/null | sed 's/^/# /'
-	fi
-}
-until_true() { # COMMAND...: at most ten minutes
-	i=0
-	until "$@" > /dev/null 2>&1; do
-		i=$((i + 1))
-		[ $i -lt 3000 ] || return 1
-		sleep 0.2
-	done
-}
-is_over() { left=$(squeue -h -j "$1" 2> /dev/null) && [ -z "$left" ]; } # not where nobody answers
-has_lines() { [ "$(cat "$1" 2> /dev/null | wc -l)" -ge "$2" ]; }
-
-. "$tmp/slurm/env"
 MPI=pmix
 srun --mpi=pmix true 2> /dev/null || MPI=none # a SLURM without its PMIx library
 ACE_BIN=$bin
 OMP_NUM_THREADS=1
 export MPI ACE_BIN OMP_NUM_THREADS
 unset PARTITION NODES TASKS LAUNCHER MPIRUN TIME CPUS MEM SBATCH_EXTRA MAX_RESTARTS MAX_FAILURES ENV CONFIG_PATH OUTPUT_DIR MODEL_NAME
-mkdir "$tmp/work"
 cd "$tmp/work" || exit 99
 
 "$bin/ace-demo-songs" songs > songs.log 2>&1 && "$bin/ace-init-model" tiny model > model.log 2>&1
