@@ -10,6 +10,7 @@
 #include "models/codec_fixture.h"
 #include "support/test.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

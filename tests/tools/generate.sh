@@ -3,10 +3,9 @@
 # ace-generate as a person calls it: a song from a prompt, lyrics and adapters; what it says, its exit codes, and its bytes.
 build=$(cd "${top_builddir:-.}" && pwd)
 bin=$build/src/tools
-tmp=${TMPDIR:-/tmp}/ace-generate.$$
+tmp=$(mktemp -d "${TMPDIR:-/tmp}/ace-generate-XXXXXX") || exit 99
 pid=
 trap '[ -z "$pid" ] || kill -9 "$pid" 2> /dev/null; rm -rf "$tmp"' EXIT
-mkdir "$tmp" || exit 99
 cd "$tmp" || exit 99
 unset ENV CONFIG_PATH OUTPUT_DIR MODEL_NAME TRAINER_EXTRA_ARGS MIXED_PRECISION TRAINING_SEED
 export OMP_NUM_THREADS=1

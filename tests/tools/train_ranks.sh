@@ -147,7 +147,7 @@ full() { # RANK FOLDER OPTIONS...
 	victim=$1 folder=$2
 	shift 2
 	# shellcheck disable=SC2086
-	OMPI_MCA_btl=tcp,self $MPIEXEC $options -n $ranks sh "$tmp/limited" "$victim" "$bin/ace-train" $common output_dir="$tmp/$folder" "$@" \
+	OMPI_MCA_btl=tcp,self $MPIEXEC $mpi_options -n $ranks sh "$tmp/limited" "$victim" "$bin/ace-train" $common output_dir="$tmp/$folder" "$@" \
 		> "$tmp/out" 2> "$tmp/err"
 	code=$?
 }

@@ -3,10 +3,9 @@
 # Clips that are rendered while training: which, when, what is beside them, and that the run is the same with them as without.
 build=$(cd "${top_builddir:-.}" && pwd)
 bin=$build/src/tools
-tmp=${TMPDIR:-/tmp}/ace-train-validation.$$
+tmp=$(mktemp -d "${TMPDIR:-/tmp}/ace-train-validation-XXXXXX") || exit 99
 pid=
 trap '[ -z "$pid" ] || kill -9 "$pid" 2> /dev/null; rm -rf "$tmp"' EXIT
-mkdir "$tmp" || exit 99
 cd "$tmp" || exit 99
 unset ENV CONFIG_PATH OUTPUT_DIR MODEL_NAME TRAINER_EXTRA_ARGS MIXED_PRECISION TRAINING_SEED VALIDATION_PROMPT VALIDATION_STEPS \
 	VALIDATION_SEED VALIDATION_GUIDANCE
