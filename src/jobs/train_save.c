@@ -259,14 +259,15 @@ train_saved(struct train *t, bool wait)
 		ACE_TRY(checkpoint_wait(t->writer));
 	else
 		ACE_TRY(checkpoint_settle(t->writer, t->asked));
-	ACE_TRY(checkpoint_poll(t->writer, &done, &r));
-	if (!done)
-		return ACE_OK;
-	if (r.seconds > t->longest_save)
-		t->longest_save = r.seconds;
-	train_say_saved(&r);
-	train_start_script(t, &r);
-	return ACE_OK;
+	for (;;) {			/* one that had to wait for the one before: both */
+		ACE_TRY(checkpoint_poll(t->writer, &done, &r));
+		if (!done)
+			return ACE_OK;
+		if (r.seconds > t->longest_save)
+			t->longest_save = r.seconds;
+		train_say_saved(&r);
+		train_start_script(t, &r);
+	}
 }
 
 struct final {

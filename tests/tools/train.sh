@@ -87,7 +87,7 @@ says() {	# one line on stderr with this text
 	grep -q -- "$1" "$tmp/err"
 }
 
-echo "1..14"
+echo "1..15"
 "$bin/ace-init-model" tiny "$tmp/model" 2> "$tmp/err" && "$stores" "$tmp/stores" 11 300 60 32 24 120 6600 2>> "$tmp/err"
 result $? "a model and stores are made"
 
@@ -96,6 +96,10 @@ train whole
 [ $? -eq 0 ] && [ ! -s "$tmp/out" ] && [ -f "$tmp/whole/checkpoint-$steps/.guard" ] && says "checkpoint-20 saved"
 result $? "a run ends well and says nothing on stdout"
 half=$(echo "$begun $(date +%s.%N)" | awk '{ print ($2 - $1) / 2 }')
+
+train each checkpoint_step_interval=1
+[ $? -eq 0 ] && [ "$(grep -c 'checkpoint-[0-9]* saved' "$tmp/err")" -eq $steps ] && same whole each
+result $? "every save is told, also the last ones, which come faster than the disk takes them"
 
 midway USR1 stopped 3
 [ $code -eq 75 ] && says "SIGUSR1" && says "exit 75" &&
