@@ -253,6 +253,24 @@ write_notes(const struct train_validation *v, const struct generate_clip *c, con
 	return st;
 }
 
+/* Into the events of TensorBoard, where they are written. */
+static enum status
+put_event(const struct train_validation *v, const struct generate_clip *c, const char *ending, const char *wave, int64_t n)
+{
+	struct train *t = v->train;
+	char tag[200], *data;
+	size_t size;
+	enum status st;
+
+	if (!t->j.tensorboard)
+		return ACE_OK;
+	snprintf(tag, sizeof tag, "validation/%s%s", c->name, ending);
+	ACE_TRY(file_read(wave, (size_t)1 << 30, &data, &size));
+	st = tensorboard_put_audio(&t->tensorboard, clock_wall(), t->step.updates, tag, RATE, 2, n, data, size);
+	free(data);
+	return st;
+}
+
 static enum status
 decode_one(const struct train_validation *v, struct sound *sound, int k, const char *ending)
 {
@@ -269,6 +287,8 @@ decode_one(const struct train_validation *v, struct sound *sound, int k, const c
 		st = wave && notes ? audio_write(wave, x, 2, n, RATE, AUDIO_PCM16) : ace_fail(ACE_ENOMEM, "no memory for a path");
 		if (st == ACE_OK)
 			st = write_notes(v, c, notes);
+		if (st == ACE_OK && i == 0)
+			st = put_event(v, c, ending, wave, n);
 		free(wave);
 		free(notes);
 	}

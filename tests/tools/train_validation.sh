@@ -99,6 +99,10 @@ expect 0 "done" "averages alone" output_dir=only validation_prompt=jazz validati
 	validation_disable_unconditional=true
 is "$(made only)" "step_6_validation_ema_0.wav " "where that is asked for"
 
+expect 0 "done" "events for TensorBoard" output_dir=events validation_prompt=jazz validation_steps=3 report_to=tensorboard \
+	validation_disable_unconditional=true
+is "$(cat events/logs/events.out.tfevents.* | tr -c '[:print:]' '\n' | grep -c '^audio/wav')" 2 "have the clips"
+
 # stopped and gone on
 # shellcheck disable=SC2086
 "$bin/ace-train" $train $clips output_dir=stopped validation_prompt=jazz validation_steps=2 validation_num_inference_steps=1000 \
