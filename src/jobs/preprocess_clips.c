@@ -155,7 +155,7 @@ encode(struct prep *p, struct prep_clip *c, const char *path, const struct prep_
 	struct latent_item a = prep_measure(p, c, path);
 	int64_t n = a.channels * a.rows * a.frames, bad = 0;
 	float *latent = malloc((size_t)n * sizeof *latent);
-	enum status st = latent ? codec_encode(&p->codec, c->sound.data, c->sound.n, latent)
+	enum status st = latent ? codec_encode_mel(&p->codec, c->mel, c->sound.n, latent)
 	                        : ace_fail(ACE_ENOMEM, "%s: no memory for its latent", path);
 
 	for (int64_t i = 0; st == ACE_OK && i < n; i++)
@@ -397,7 +397,7 @@ static enum status
 encode_mine(struct prep *p, struct progress *g)
 {
 	struct prep_loader *l = NULL;
-	enum status st = g->total > 0 ? prep_loader_open(&l, p) : ACE_OK, sealed;
+	enum status st = g->total > 0 ? prep_loader_open(&l, p, true) : ACE_OK, sealed;
 	char message[800];
 
 	if (st == ACE_OK)

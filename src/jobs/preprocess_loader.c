@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Decoding ahead: threads read, resample and hash clips while the codec works on earlier ones, which it gets in the order of the
- * list. One thread where the codec computes on the same processors, several where a GPU does. */
+/* Decoding ahead: threads read, resample and hash clips, and make their spectra, while the codec works on earlier ones, which it gets in
+ * the order of the list. One thread where the codec computes on the same processors, several where a GPU does. */
 #include "jobs/preprocess_parts.h"
 
 #include "audio/prepare.h"
@@ -11,6 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#ifdef _OPENMP
+#include <omp.h>
+#endif
 
 enum { DECODERS = 8 };
 
@@ -29,11 +32,12 @@ struct prep_loader {
 	struct work *work;		/* [works], as it was when the loader was opened */
 	int64_t works;
 	pthread_t thread[DECODERS];
-	int threads;
+	int threads, wanted;
 	pthread_mutex_t lock;			/* of what follows */
 	pthread_cond_t change;
 	struct slot slot[DECODERS + 2];		/* clip i has slot i modulo slots: being decoded, or waiting */
 	int slots;
+	bool mel;
 	int64_t taken, given;			/* clips that a thread has taken on, that the codec has got */
 	bool quit;
 };
@@ -42,6 +46,7 @@ void
 prep_clip_free(struct prep_clip *c)
 {
 	clip_free(&c->sound);
+	free(c->mel);
 	*c = (struct prep_clip){ 0 };
 }
 
@@ -194,21 +199,37 @@ give(struct prep_loader *l, int64_t i, const struct prep_clip *c)
 	pthread_mutex_unlock(&l->lock);
 }
 
+static void
+load(const struct prep_loader *l, struct prep_clip *c)
+{
+	char *path = song_path(&c->set->songs, c->item->song);
+	enum status st;
+
+	if (!path) {
+		(void)ace_fail(ACE_ENOMEM, "no memory for file names");
+		reject(c, "no_memory", false);
+		return;
+	}
+	prep_load(l->p, c, path);
+	if (l->mel && !c->code && (st = codec_mel(&l->p->codec, c->sound.data, c->sound.n, &c->mel)) != ACE_OK) {
+		(void)ace_fail_prefix(st, "%s: ", path);
+		reject(c, st == ACE_ENOMEM ? "no_memory" : "no_spectra", false);
+	}
+	free(path);
+}
+
 static void *
 run(void *me)
 {
 	struct prep_loader *l = me;
 
+#ifdef _OPENMP
+	if (l->wanted > 1)		/* its share: the others do the same */
+		omp_set_num_threads(l->p->dev.threads > l->wanted ? l->p->dev.threads / l->wanted : 1);
+#endif
 	for (int64_t i; (i = take(l)) >= 0;) {
 		struct prep_clip c = { .set = l->work[i].set, .item = l->work[i].item };
-		char *path = song_path(&c.set->songs, c.item->song);
-		if (path) {
-			prep_load(l->p, &c, path);
-		} else {
-			(void)ace_fail(ACE_ENOMEM, "no memory for file names");
-			reject(&c, "no_memory", false);
-		}
-		free(path);
+		load(l, &c);
 		give(l, i, &c);
 	}
 	return NULL;
@@ -229,20 +250,21 @@ list_work(struct prep_loader *l, struct prep *p)
 	return l->work != NULL;
 }
 
-/* As many as the device has threads, of a GPU's host at most DECODERS. */
+/* As many as the device has threads, of a GPU's host at most DECODERS and no more than there are clips. */
 static int
-decoders(const struct prep *p)
+decoders(const struct prep *p, int64_t works)
 {
-	if (p->dev.kind != DEV_CUDA)
+	int n = p->dev.threads < DECODERS ? p->dev.threads : DECODERS;
+
+	if (p->dev.kind != DEV_CUDA || n < 1 || works < 1)
 		return 1;
-	return p->dev.threads < 1 ? 1 : p->dev.threads < DECODERS ? p->dev.threads : DECODERS;
+	return works < n ? (int)works : n;
 }
 
 enum status
-prep_loader_open(struct prep_loader **out, struct prep *p)
+prep_loader_open(struct prep_loader **out, struct prep *p, bool mel)
 {
 	struct prep_loader *l = calloc(1, sizeof *l);
-	int wanted = decoders(p);
 
 	*out = NULL;
 	if (!l || !list_work(l, p)) {
@@ -250,10 +272,12 @@ prep_loader_open(struct prep_loader **out, struct prep *p)
 		return ace_fail(ACE_ENOMEM, "no memory");
 	}
 	l->p = p;
-	l->slots = wanted + 1 > 3 ? wanted + 1 : 3;
+	l->mel = mel;
+	l->wanted = decoders(p, l->works);
+	l->slots = l->wanted + 1 > 3 ? l->wanted + 1 : 3;
 	pthread_mutex_init(&l->lock, NULL);
 	pthread_cond_init(&l->change, NULL);
-	while (l->threads < wanted && pthread_create(&l->thread[l->threads], NULL, run, l) == 0)
+	while (l->threads < l->wanted && pthread_create(&l->thread[l->threads], NULL, run, l) == 0)
 		l->threads++;
 	if (l->threads == 0) {
 		pthread_mutex_destroy(&l->lock);

@@ -162,6 +162,7 @@ struct prep_clip {
 	struct prep_set *set;
 	struct prep_item *item;
 	struct clip sound;		/* prepared; owned */
+	float *mel;			/* what the codec makes of it first (codec_mel), when the loader was asked for it; owned */
 	int64_t real_samples;
 	double seconds, bucket;		/* of the source */
 	int64_t size, mtime;
@@ -173,8 +174,8 @@ struct prep_clip {
 
 struct prep_loader;
 
-/* A thread that decodes the items with TODO_ENCODE, set after set, a few ahead. */
-enum status prep_loader_open(struct prep_loader **l, struct prep *p) ACE_NODISCARD;
+/* Threads that decode the items with TODO_ENCODE, set after set, a few ahead. mel: they make the spectra too, by p's codec. */
+enum status prep_loader_open(struct prep_loader **l, struct prep *p, bool mel) ACE_NODISCARD;
 /* The next one, in order; *c is the caller's (prep_clip_free). */
 void prep_loader_next(struct prep_loader *l, struct prep_clip *c);
 void prep_loader_close(struct prep_loader *l);

@@ -192,7 +192,7 @@ measure(struct train_encode *e)
 		return ace_fail(ACE_ENOMEM, "no memory for %d data sets", e->p.sets);
 	for (int k = 0; k < e->p.sets; k++)
 		ACE_TRY(open_set(e, k));
-	ACE_TRY(prep_loader_open(&l, &e->p));
+	ACE_TRY(prep_loader_open(&l, &e->p, false));
 	st = list_all(e, l);
 	prep_loader_close(l);
 	ACE_TRY(st);

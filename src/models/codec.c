@@ -209,38 +209,66 @@ log_mel(const struct codec *c, const float *left_right, int64_t n48, int64_t fra
 }
 
 enum status
-codec_encode(struct codec *c, const float *left_right, int64_t n48, float *latent)
+codec_mel(const struct codec *c, const float *left_right, int64_t n48, float **mel)
 {
-	int64_t frames = codec_frames(n48), count;
-	size_t bytes;
-	struct arena act = { 0 };
-	float *mel;
+	int64_t frames = codec_frames(n48);
 	enum status st;
 
+	*mel = NULL;
 	if (n48 < 1)
 		return ace_fail(ACE_EDATA, "no samples to encode");
-	bytes = codec_memory(c, n48);
-	if (bytes > c->size) {
-		if (c->memory)
-			c->dev->m->free(c->dev, c->memory);
-		c->memory = c->dev->m->alloc(c->dev, bytes);
-		c->size = c->memory ? bytes : 0;
-		if (!c->memory && !dev_is_dry(c->dev))
-			return ace_fail(ACE_ENOMEM, "no memory to encode %.0f s of sound: %zu MiB are needed", (double)n48 / RATE,
-			                bytes >> 20);
+	*mel = malloc(2 * (size_t)c->bands * (size_t)(frames * SHRINK) * sizeof **mel);
+	st = *mel ? log_mel(c, left_right, n48, frames, *mel) : ace_fail(ACE_ENOMEM, "no memory for the log-mel");
+	if (st != ACE_OK) {
+		free(*mel);
+		*mel = NULL;
 	}
-	mel = malloc(2 * (size_t)c->bands * (size_t)(frames * SHRINK) * sizeof *mel);
-	st = mel ? log_mel(c, left_right, n48, frames, mel) : ace_fail(ACE_ENOMEM, "no memory for the log-mel");
-	if (st == ACE_OK) {
-		act.base = c->memory;
-		act.size = c->size;
-		struct tensor z = encode(c, c->dev, &act, frames, mel);
-		c->dev->m->download(c->dev, latent, z.data, tensor_bytes(z));
-		count = tensor_count(z);
-		for (int64_t i = 0; i < count; i++)
-			latent[i] = (latent[i] - CODEC_SHIFT) * CODEC_SCALE;
-		st = c->dev->status;		/* the message was kept when it failed */
-	}
+	return st;
+}
+
+/* Memory for a pass over n48 samples. */
+static enum status
+enough_memory(struct codec *c, int64_t n48)
+{
+	size_t bytes = codec_memory(c, n48);
+
+	if (bytes <= c->size)
+		return ACE_OK;
+	if (c->memory)
+		c->dev->m->free(c->dev, c->memory);
+	c->memory = c->dev->m->alloc(c->dev, bytes);
+	c->size = c->memory ? bytes : 0;
+	if (c->memory || dev_is_dry(c->dev))
+		return ACE_OK;
+	return ace_fail(ACE_ENOMEM, "no memory to encode %.0f s of sound: %zu MiB are needed", (double)n48 / RATE, bytes >> 20);
+}
+
+enum status
+codec_encode_mel(struct codec *c, const float *mel, int64_t n48, float *latent)
+{
+	struct arena act = { 0 };
+	struct tensor z;
+	int64_t count;
+
+	ACE_TRY(enough_memory(c, n48));
+	act.base = c->memory;
+	act.size = c->size;
+	z = encode(c, c->dev, &act, codec_frames(n48), mel);
+	c->dev->m->download(c->dev, latent, z.data, tensor_bytes(z));
+	count = tensor_count(z);
+	for (int64_t i = 0; i < count; i++)
+		latent[i] = (latent[i] - CODEC_SHIFT) * CODEC_SCALE;
+	return c->dev->status;		/* the message was kept when it failed */
+}
+
+enum status
+codec_encode(struct codec *c, const float *left_right, int64_t n48, float *latent)
+{
+	enum status st;
+	float *mel;
+
+	ACE_TRY(codec_mel(c, left_right, n48, &mel));
+	st = codec_encode_mel(c, mel, n48, latent);
 	free(mel);
 	return st;
 }

@@ -38,6 +38,11 @@ int64_t codec_real_frames(int64_t n48);
  *   latent      [latent, rows, T] out, (z - shift) * scale; [8, 16, T] of the real model */
 enum status codec_encode(struct codec *c, const float *left_right, int64_t n48, float *latent) ACE_NODISCARD;
 
+/* The same in two steps: what the autoencoder is given, *mel, the caller's to free, which several threads may make at once; and its
+ * pass over that. */
+enum status codec_mel(const struct codec *c, const float *left_right, int64_t n48, float **mel) ACE_NODISCARD;
+enum status codec_encode_mel(struct codec *c, const float *mel, int64_t n48, float *latent) ACE_NODISCARD;
+
 /* Rows and channels of a latent. */
 int codec_channels(const struct codec *c);
 int codec_rows(const struct codec *c);
