@@ -47,7 +47,8 @@ EOF
 result $? "ranks dealt out to the nodes in turn are grouped all the same"
 
 step --mpi=pmix -N 2 -n 3 "$here/nodes"
-[ $code -eq 78 ] && grep -q "[12] ranks run on the node of rank 0, [12] on that of rank" "$tmp/err"
+# on a busy machine SLURM may kill the last of them, once others have ended with their code
+{ [ $code -eq 78 ] || [ $code -eq 137 ]; } && grep -q "[12] ranks run on the node of rank 0, [12] on that of rank" "$tmp/err"
 result $? "nodes with different numbers of ranks are not split"
 
 step --mpi=none -n 2 "$here/nodes"
