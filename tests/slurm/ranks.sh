@@ -8,6 +8,7 @@ if "$bin/ace-train" --version | grep -q "no MPI"; then
 	exit 0
 fi
 nodes=2
+# shellcheck source=begin
 . "${top_srcdir:-.}/tests/slurm/begin"
 if ! srun --mpi=pmix -N2 true 2> /dev/null; then
 	echo "1..0 # SKIP this SLURM has no PMIx"

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The batch scripts under a real SLURM, with stand-ins for the programs that note their words and end as they are told.
 nodes=1
+# shellcheck source=begin
 . "${top_srcdir:-.}/tests/slurm/begin"
 echo 1..15
 MPI=pmix

@@ -4,6 +4,7 @@
 # with the very adapter of a run that nothing stopped.
 bin=$(cd "${top_builddir:-.}" && pwd)/src/tools
 nodes=1
+# shellcheck source=begin
 . "${top_srcdir:-.}/tests/slurm/begin"
 echo 1..5
 MPI=pmix
