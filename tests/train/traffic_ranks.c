@@ -56,6 +56,7 @@ counted(struct team *t, const struct team_options *o)
 		assert_ok(step_run(&t->step, &t->b, NULL));
 	}
 	assert_ok(step_update(&t->step, &r));
+	assert_ok(exchange_settle(&t->x));	/* values still come */
 	sent = sent_here(&t->x) - sent;
 	sent -= SUMS * (n - 1) * (int64_t)sizeof(double);
 	sent -= o->sharding == SHARDING_NONE ? 0 : NORMS * (group - 1) * (int64_t)sizeof(double);
