@@ -346,7 +346,7 @@ to_average(void *me, int turn)
 static enum status
 at_average(struct step *s, struct optim *o, enum status (*write)(void *me), void *me)
 {
-	enum status st;
+	enum status st, settled;
 	char *host;
 
 	if (!optim_averages(o->set.rule))
@@ -358,12 +358,11 @@ at_average(struct step *s, struct optim *o, enum status (*write)(void *me), void
 	st = exchange_turns(s->o.exchange, false, true, to_average, o);
 	if (st == ACE_OK)
 		st = write(me);
-	if (exchange_settle(s->o.exchange) != ACE_OK && st == ACE_OK)
-		st = ACE_ERANK;
+	settled = exchange_settle(s->o.exchange);
 	optim_average(o, false);	/* nearly what they were */
 	carry(s, o, host, true);
 	free(host);
-	return st;
+	return st == ACE_OK ? settled : st;
 }
 
 struct inner {
@@ -437,7 +436,7 @@ state_average_shown(struct step *s, bool whole, enum status (*write)(void *me), 
 	size_t bytes = carry(s, NULL, NULL, false);
 	struct exchange *x = s->o.exchange;
 	char *host = malloc(bytes + 1);
-	enum status st;
+	enum status st, settled;
 
 	if (!host)
 		return ace_fail(ACE_ENOMEM, "no memory to put the averages of the weights forward (%zu bytes)", bytes);
@@ -450,8 +449,8 @@ state_average_shown(struct step *s, bool whole, enum status (*write)(void *me), 
 	if (st == ACE_OK)
 		st = write(me);
 	exchange_hide(x);
-	if (exchange_settle(x) != ACE_OK && st == ACE_OK)
-		st = ACE_ERANK;
+	settled = exchange_settle(x);
+	st = st == ACE_OK ? settled : st;
 	carry(s, NULL, host, true);
 	free(host);
 	if (st == ACE_OK)
