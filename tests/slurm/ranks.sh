@@ -28,18 +28,21 @@ submit() { # TEMPLATE WORDS...: the number of a job of two nodes with two ranks 
 	sbatch --parsable --nodes=2 --ntasks-per-node=2 --overcommit "$top/slurm/$template" "$@"
 }
 
-last_rank() { # the process of the last rank of this cluster's job
+last_rank() { # the process of the last rank of a job
 	for p in $(pgrep -x ace-train); do
-		[ "$(readlink "/proc/$p/cwd")" = "$PWD" ] || continue
-		{ tr '\0' '\n' < "/proc/$p/environ"; } 2> /dev/null | grep -qx SLURM_PROCID=3 && echo "$p" && return
+		{ tr '\0' '\n' < "/proc/$p/environ"; } 2> /dev/null > environ
+		grep -qx "SLURM_CONF=$SLURM_CONF" environ && grep -qx "SLURM_JOB_ID=$job" environ && grep -qx SLURM_PROCID=3 environ &&
+			echo "$p" && return
 	done
 }
 is_midway() { # the process is looked for beforehand: a run is short
 	[ "$how" = stop ] || [ -n "$victim" ] || victim=$(last_rank)
 	has_lines "$folder/logs/metrics.jsonl" "$updates" && { [ "$how" = stop ] || [ -n "$victim" ] || is_over "$job"; }
 }
-# midway stop|kill FOLDER UPDATES WORDS...: a job is told to stop or loses its last rank after so many updates, is queued again and
-# ends; begun anew where it came to its end before
+is_queued() { has_said "ace-train-$job.out" "queued again"; }
+is_settled() { is_queued || is_over "$job"; }
+# midway stop|kill FOLDER UPDATES WORDS...: a job is told to stop or loses its last rank after so many updates and is queued again,
+# which it waits for for some seconds; begun anew where it came to its end before
 midway() {
 	how=$1 folder=$2 updates=$3
 	shift 3
@@ -52,8 +55,8 @@ midway() {
 		else
 			[ -z "$victim" ] || kill -KILL "$victim"
 		fi
-		until_true is_over "$job"
-		! has_said "ace-train-$job.out" "queued again" || return
+		until_true is_settled
+		! is_queued || return
 	done
 }
 
@@ -68,25 +71,31 @@ state "$job" JobState=COMPLETED && grep -q "4 task" ./ace-preprocess*.out && gre
 	[ "$(find cache/vae -name 'latents-0*.h5' | wc -l)" -eq 4 ] && [ "$(grep -c '^done:' ./ace-preprocess*.out)" -eq 1 ]
 result $? "two nodes with two ranks each prepare songs together"
 
+midway kill killed 5 checkpoint_step_interval=5
+killed=$job
+midway stop stopped 3
+stopped=$job
 "$bin/ace-inspect" --slurm-template train nodes=2 tasks_per_node=2 partition=short > filled.sbatch
 # shellcheck disable=SC2086
-whole=$(sbatch --parsable --overcommit filled.sbatch $common output_dir=whole) && until_true is_over "$whole"
-state "$whole" JobState=COMPLETED && grep -q '"ranks":[[:space:]]*4' whole/run.json && grep -q '"nodes":[[:space:]]*2' whole/run.json &&
-	[ "$(grep -c '^done  ' "ace-train-$whole.out")" -eq 1 ]
+job=$(sbatch --parsable --overcommit filled.sbatch $common output_dir=whole) && until_true is_over "$job"
+state "$job" JobState=COMPLETED && grep -q '"ranks":[[:space:]]*4' whole/run.json && grep -q '"nodes":[[:space:]]*2' whole/run.json &&
+	[ "$(grep -c '^done  ' "ace-train-$job.out")" -eq 1 ]
 result $? "they train, sharing a model on each node"
 
-midway stop stopped 3
-state "$job" "JobState=COMPLETED.*" && has_said "ace-train-$job.out" "ace-train ended with 75" &&
+# shellcheck disable=SC2086
+fewer=$(submit train.sbatch $common output_dir=fewer max_train_steps=10)
+
+until_true is_over "$stopped"
+state "$stopped" "JobState=COMPLETED.*" && has_said "ace-train-$stopped.out" "ace-train ended with 75" &&
 	cmp whole/pytorch_lora_weights.safetensors stopped/pytorch_lora_weights.safetensors
 result $? "told to stop, all save, are queued again and end with the same adapter"
 
-midway kill killed 5 checkpoint_step_interval=5
-state "$job" "JobState=COMPLETED.*" && has_said "ace-train-$job.out" "ended with 76" &&
+until_true is_over "$killed"
+state "$killed" "JobState=COMPLETED.*" && has_said "ace-train-$killed.out" "ended with 76" &&
 	cmp whole/pytorch_lora_weights.safetensors killed/pytorch_lora_weights.safetensors
 result $? "a killed rank ends all with 76; queued again, they end with the same adapter"
 
-# shellcheck disable=SC2086
-job=$(submit train.sbatch $common output_dir=fewer max_train_steps=10) && until_true is_over "$job"
+until_true is_over "$fewer"
 # shellcheck disable=SC2086
 job=$(sbatch --parsable --nodes=1 --ntasks-per-node=2 --overcommit "$top/slurm/train.sbatch" $common output_dir=fewer) &&
 	until_true is_over "$job"
