@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct loop {
 	const struct generation_options *o;
@@ -10,8 +11,28 @@ struct loop {
 	struct sampler sampler;
 	struct guidance guidance;
 	float *memory, *out[GENERATION_BRANCHES], *fresh;
-	int steps, start, end;
+	float *noise;			/* of repainting: what x began with */
+	int64_t frames, n;		/* n: numbers of x */
+	int steps, start, end;		/* start, end: of guidance */
+	int first;			/* the call that a run begins with */
 };
+
+static enum status
+plan_again(struct loop *l)
+{
+	const struct generation_options *o = l->o;
+
+	if (o->kind != SAMPLER_EULER)
+		return ace_fail(ACE_ECONFIG, "repainting takes the scheduler euler, not %s", sampler_name(o->kind));
+	if (o->place || o->strength > 0)
+		return ace_fail(ACE_ECONFIG, "repainting excludes a list of steps and a reference's strength");
+	if (!(o->variance > 0 && o->variance <= 1))
+		return ace_fail(ACE_ECONFIG, "repainting with a variance of %g; wanted a number above 0 to 1", o->variance);
+	l->first = (int)(l->steps * (1 - o->variance));
+	if (l->first >= l->steps)
+		return ace_fail(ACE_ECONFIG, "repainting with a variance of %g leaves none of %d steps", o->variance, l->steps);
+	return ACE_OK;
+}
 
 static enum status
 plan(struct loop *l)
@@ -29,7 +50,7 @@ plan(struct loop *l)
 	else
 		ACE_TRY(sampler_plan(&l->run, o->kind, o->shift, 1 - o->strength, l->steps));
 	guidance_interval(&o->guidance, l->steps, &l->start, &l->end);
-	return ACE_OK;
+	return o->again ? plan_again(l) : ACE_OK;
 }
 
 static enum status
@@ -37,12 +58,15 @@ room(struct loop *l, int64_t channels, int64_t rows, int64_t frames)
 {
 	int64_t n = channels * rows * frames;
 
-	l->memory = malloc((size_t)(GENERATION_BRANCHES + 1) * (size_t)n * sizeof *l->memory);
+	l->frames = frames;
+	l->n = n;
+	l->memory = malloc((size_t)(GENERATION_BRANCHES + 2) * (size_t)n * sizeof *l->memory);
 	if (!l->memory)
 		return ace_fail(ACE_ENOMEM, "no memory for a sample of %lld frames", (long long)frames);
 	for (int b = 0; b < GENERATION_BRANCHES; b++)
 		l->out[b] = l->memory + b * n;
 	l->fresh = l->memory + GENERATION_BRANCHES * n;
+	l->noise = l->fresh + n;
 	ACE_TRY(sampler_open(&l->sampler, &l->run, l->o->omega, 1, n));
 	return guidance_open(&l->guidance, &l->o->guidance, 1, channels, rows * frames);
 }
@@ -66,31 +90,59 @@ fresh_noise(struct loop *l, const struct generation_noise *noise, int call, int6
 	return l->fresh;
 }
 
+/* The reference under the noise of so much; keep: where frames are not made anew alone. */
+static void
+mix(const struct loop *l, float *x, const float *reference, float much, bool keep)
+{
+	for (int64_t i = 0; i < l->n; i++)
+		if (!keep || !l->o->again[i % l->frames])
+			x[i] = (1.f - much) * reference[i] + much * l->noise[i];
+}
+
+/* A plain step of Euler's, in what is made anew. */
+static void
+step_again(const struct loop *l, float *x, const float *reference, int call)
+{
+	float from = l->run.timestep[call] / 1000.f, to = call + 1 < l->run.n ? l->run.timestep[call + 1] / 1000.f : 0.f;
+
+	for (int64_t i = 0; i < l->n; i++)
+		x[i] += (to - from) * l->out[GENERATION_CONDITIONS][i];
+	mix(l, x, reference, to, true);
+}
+
 static enum status
-step(struct loop *l, float *x, int64_t n, int call, const struct generation_noise *noise, const struct generation_network *network)
+step(struct loop *l, float *x, const float *reference, int call, const struct generation_noise *noise,
+     const struct generation_network *network)
 {
 	int asked = branches(l, call);
 	double scale;
 
-	ACE_TRY(network->velocity(network->me, l->out, asked, x, l->run.timestep[call], call, l->run.n));
+	ACE_TRY(network->velocity(network->me, l->out, asked, x, l->run.timestep[call], call - l->first, l->run.n - l->first));
 	if (asked > 1) {
 		scale = guidance_scale_at(&l->o->guidance, l->start, l->end, call);
 		guidance_apply(&l->guidance, l->out[GENERATION_CONDITIONS], l->out[GENERATION_CONDITIONS], l->out[GENERATION_NONE],
 		               l->out[GENERATION_TEXT], scale, call);
 	}
-	sampler_step(&l->sampler, call, x, l->out[GENERATION_CONDITIONS], fresh_noise(l, noise, call, n));
+	if (l->o->again)
+		step_again(l, x, reference, call);
+	else
+		sampler_step(&l->sampler, call, x, l->out[GENERATION_CONDITIONS], fresh_noise(l, noise, call, l->n));
 	return ACE_OK;
 }
 
 static void
-begin(const struct loop *l, float *x, const float *reference, int64_t n)
+begin(const struct loop *l, float *x, const float *reference)
 {
 	float high, low;
 
+	if (l->o->again) {
+		memcpy(l->noise, x, (size_t)l->n * sizeof *x);
+		mix(l, x, reference, l->run.timestep[l->first] / 1000.f, false);
+	}
 	if (!(l->o->strength > 0))
 		return;
 	sampler_limits(l->o->shift, 1 - l->o->strength, &high, &low);
-	sampler_begin_from(x, reference, x, n, high);
+	sampler_begin_from(x, reference, x, l->n, high);
 }
 
 static enum status
@@ -106,18 +158,17 @@ enum status
 generation_run(const struct generation_options *o, float *x, const float *reference, int64_t channels, int64_t rows, int64_t frames,
                const struct generation_noise *noise, const struct generation_network *network)
 {
-	int64_t n = channels * rows * frames;
 	struct loop l = { .o = o };
 	enum status st = plan(&l);
 
 	if (st == ACE_OK)
 		st = room(&l, channels, rows, frames);
 	if (st == ACE_OK)
-		begin(&l, x, reference, n);
-	for (int i = 0; i < l.run.n && st == ACE_OK; i++)
-		st = step(&l, x, n, i, noise, network);
+		begin(&l, x, reference);
+	for (int i = l.first; i < l.run.n && st == ACE_OK; i++)
+		st = step(&l, x, reference, i, noise, network);
 	if (st == ACE_OK)
-		st = check_values(x, n);
+		st = check_values(x, l.n);
 	guidance_close(&l.guidance);
 	sampler_close(&l.sampler);
 	sampler_free(&l.run);
@@ -132,7 +183,7 @@ generation_cost(const struct generation_options *o, int *calls, int *outputs)
 	bool good = plan(&l) == ACE_OK;
 
 	*calls = *outputs = 0;
-	for (int i = 0; good && i < l.run.n; i++) {
+	for (int i = l.first; good && i < l.run.n; i++) {
 		*outputs += branches(&l, i);
 		++*calls;
 	}

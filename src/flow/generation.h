@@ -20,6 +20,10 @@ struct generation_options {
 	double omega;
 	struct guidance_options guidance;
 	double strength;		/* of the reference in audio-to-audio, 0: none; else x begins between it and the noise */
+	/* Repainting (section 6): NULL, or [frames], borrowed: which frames of the reference are made anew. Euler's scheduler, steps
+	 * without omega; the others are the reference, at every step as noisy as the run is. */
+	const bool *again;
+	double variance;		/* of it, above 0 to 1: the run begins at step trunc(steps (1 - variance)) */
 };
 
 #define GENERATION_DEFAULT                                                                                                      \
@@ -39,7 +43,7 @@ struct generation_noise {
 	const float *given;
 };
 
-/* x [channels, rows, frames], in: standard normal numbers; out: the latent. reference: as large, read in audio-to-audio alone.
+/* x [channels, rows, frames], in: standard normal numbers; out: the latent. reference: as large, read in audio-to-audio and repainting.
  * ACE_ECONFIG for options that cannot be, ACE_EDATA when a number is not finite at the end, and what velocity gives. */
 enum status generation_run(const struct generation_options *o, float *x, const float *reference, int64_t channels, int64_t rows,
                            int64_t frames, const struct generation_noise *noise, const struct generation_network *network)

@@ -22,6 +22,8 @@ struct making {
 	int64_t frames, n;		/* n: numbers of a latent */
 	float *latent;			/* [clips][n] */
 	float *reference;		/* [n]; NULL: none */
+	struct generation_options loop;	/* the job's, with what is made anew of the reference */
+	bool *again;			/* [frames]; NULL: all */
 	int done;			/* latents that are there */
 	struct st_file noise;
 	bool noise_open;
@@ -46,7 +48,7 @@ given(const struct making *g, const char *name, int64_t wanted, const float **x)
 	return ACE_OK;
 }
 
-/* Another take: the noise of clip k turned towards that of another seed. */
+/* Another take: the noise of clip k turned towards that of another seed, where it is made anew. */
 static enum status
 retake(const struct making *g, int k, float *x)
 {
@@ -55,7 +57,10 @@ retake(const struct making *g, int k, float *x)
 	if (!other)
 		return ace_fail(ACE_ENOMEM, "no memory for noise");
 	rng_normal_fill(rng_stream(g->job->other + (uint64_t)k, RNG_GENERATION, 0, 2), other, g->n);
-	sampler_retake(x, x, other, g->n, g->job->variance);
+	sampler_retake(other, x, other, g->n, g->job->variance);
+	for (int64_t i = 0; i < g->n; i++)
+		if (!g->again || g->again[i % g->frames])
+			x[i] = other[i];
 	free(other);
 	return ACE_OK;
 }
@@ -77,7 +82,7 @@ begin(struct making *g, int k, float *x, struct generation_noise *fresh)
 		return ACE_OK;
 	}
 	rng_normal_fill(rng_stream(seed, RNG_GENERATION, 0, 0), x, g->n);
-	return g->job->retake ? retake(g, k, x) : ACE_OK;
+	return g->job->retake || g->again ? retake(g, k, x) : ACE_OK;
 }
 
 /* --- sampling --- */
@@ -111,6 +116,7 @@ sample_all(struct making *g, struct generate_model *m)
 	m->shows = show;
 	m->me = g;
 	m->reference = g->reference;
+	m->loop = &g->loop;
 	g->sampled = clock_now();
 	for (; g->done < g->clips->n; g->done++) {
 		float *x = g->latent + g->done * g->n;
@@ -241,6 +247,12 @@ prepare(struct making *g)
 	g->frames = sampler_frames(j->seconds);
 	if (j->reference)
 		ACE_TRY(generate_reference(j, &g->dev, &g->reference, &g->frames));
+	if (j->repaint)
+		ACE_TRY(generate_repaint(j, &g->reference, &g->frames, &g->again));
+	g->loop = j->loop;
+	g->loop.again = g->again;
+	if (!generation_cost(&g->loop, &g->calls, &outputs))
+		return ACE_ECONFIG;			/* has said why */
 	g->n = DIT_CHANNELS * DIT_ROWS * g->frames;
 	g->latent = malloc((size_t)g->clips->n * (size_t)g->n * sizeof *g->latent);
 	if (!g->latent)
@@ -250,6 +262,18 @@ prepare(struct making *g)
 		g->noise_open = true;
 	}
 	return ACE_OK;
+}
+
+static void
+say_repaint(const struct making *g)
+{
+	const struct generate_job *j = g->job;
+	int64_t anew = 0;
+
+	for (int64_t t = 0; t < g->frames; t++)
+		anew += g->again[t];
+	msg_info("reference  %s: %.1f of %.1f s are made anew, %d of the steps are left", j->reference, (double)anew * 4096 / 44100,
+	         (double)g->frames * 4096 / 44100, g->calls);
 }
 
 static void
@@ -267,7 +291,9 @@ say_plan(const struct making *g)
 	msg_info("ace-generate: %d clip%s of %.3g s, %d steps of %s, %s; seed %llu; %s", g->clips->n, g->clips->n == 1 ? "" : "s",
 	         j->reference ? (double)g->frames * 4096 / 44100 : j->seconds, j->loop.steps, sampler_name(j->loop.kind), scale,
 	         (unsigned long long)j->seed, device_text(&g->dev, device));
-	if (j->reference)
+	if (j->repaint)
+		say_repaint(g);
+	else if (j->reference)
 		msg_info("reference  %s at %g: %d of the steps are left", j->reference, j->loop.strength,
 		         sampler_steps_from(j->loop.steps, j->loop.strength));
 }
@@ -309,6 +335,7 @@ generate_make(const struct generate_job *j, const struct generate_clips *c)
 		dev_close(&g.dev);
 	free(g.latent);
 	free(g.reference);
+	free(g.again);
 	return st;
 }
 

@@ -8,7 +8,7 @@
 #include "flow/generation.h"
 #include "models/dit.h"
 
-enum { GENERATE_LORAS = 16, GENERATE_PROMPTS = 1000, GENERATE_STEPS = 1000 };
+enum { GENERATE_LORAS = 16, GENERATE_PROMPTS = 1000, GENERATE_STEPS = 1000, GENERATE_SECONDS = 240 };
 
 struct generate_lora {
 	char *path;			/* a file, or a folder that holds one; owned */
@@ -40,6 +40,9 @@ struct generate_job {
 	uint64_t seed;			/* of the first clip; clip k has seed + k */
 	const char *noise;		/* a file; borrowed; NULL: numbers of the seed */
 	const char *reference;		/* a file to begin from; borrowed; NULL: none. loop.strength says how near */
+	bool repaint;			/* parts of it are made anew, loop.variance: */
+	double from, to;		/* seconds of it, none: from == to; to may be INFINITY, its end; */
+	double before, after;		/* seconds that are added */
 	bool retake;			/* noise towards that of the seed other */
 	uint64_t other;
 	double variance;

@@ -361,7 +361,7 @@ generate_sample(struct generate_model *g, float *x, int64_t frames, const struct
 	ACE_TRY(check_conditions(g, c));
 	ACE_TRY(make_room(g, frames, c->prompt.n, c->ids, apart));
 	ACE_TRY(put_conditions(g, c, negative));
-	st = generation_run(&g->job->loop, x, g->reference, DIT_CHANNELS, DIT_ROWS, frames, fresh, &network);
+	st = generation_run(g->loop ? g->loop : &g->job->loop, x, g->reference, DIT_CHANNELS, DIT_ROWS, frames, fresh, &network);
 	g->m->weak = nothing;
 	return st;
 }

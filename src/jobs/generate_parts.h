@@ -59,6 +59,7 @@ struct generate_model {
 	struct tensor v, states;
 	int branches;
 	const float *reference;		/* a latent as large as those to come, borrowed; NULL: none */
+	const struct generation_options *loop;	/* borrowed; NULL: the job's */
 	void (*shows)(void *me, int call, int calls);	/* NULL, or told before each call */
 	void *me;
 };
@@ -82,6 +83,14 @@ enum status generate_sample(struct generate_model *g, float *x, int64_t frames, 
 /* The job's reference as a latent *x [channels, rows, *frames], owned by the caller; NULL after a failure. Opens the autoencoder on d,
  * and closes it. */
 enum status generate_reference(const struct generate_job *j, struct dev *d, float **x, int64_t *frames) ACE_NODISCARD;
+
+/* --- generate_repaint.c: parts of a reference made anew, and what is added to it --- */
+
+/* The options of it into the job, whose reference is known. */
+enum status generate_fill_repaint(struct generate_job *j, const struct settings *s) ACE_NODISCARD;
+
+/* The reference *x [.., *frames] gets longer by what is added, zeros; *again [*frames]: which are made anew. Both are owned by the caller. */
+enum status generate_repaint(const struct generate_job *j, float **x, int64_t *frames, bool **again) ACE_NODISCARD;
 
 /* --- generate_write.c: files --- */
 

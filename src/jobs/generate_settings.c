@@ -175,7 +175,8 @@ fill_run(struct generate_job *j, const struct settings *s)
 		return ace_fail(ACE_EUSAGE, "reference and oss_steps exclude each other");
 	if (j->retake && j->noise)
 		return ace_fail(ACE_EUSAGE, "retake_seed and noise exclude each other: there is no other take of given noise");
-	if (settings_is_set(s, "retake_variance") && !j->retake)
+	ACE_TRY(generate_fill_repaint(j, s));
+	if (settings_is_set(s, "retake_variance") && !j->retake && !j->repaint)
 		return ace_fail(ACE_EUSAGE, "retake_variance is given without retake_seed");
 	if (settings_is_set(s, "reference_strength") && !j->reference)
 		return ace_fail(ACE_EUSAGE, "reference_strength is given without reference");

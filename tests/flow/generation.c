@@ -5,6 +5,7 @@
 #include "support/golden.h"
 #include "support/test.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -209,6 +210,85 @@ chosen_steps_are_as_many_calls(void **state)
 	assert_int_equal(run(&o, &s, 1, x), ACE_ECONFIG);
 }
 
+/* Where the network always points from the noise to one latent, steps of Euler's arrive there, whatever the schedule. */
+struct pointing {
+	const float *noise, *goal;
+	const bool *again;
+	int calls;
+	float first;			/* timestep of the first call */
+	bool apart;			/* x was the reference under noise wherever it is kept */
+	const float *reference;
+};
+
+static enum status
+point(void *me, float *const out[GENERATION_BRANCHES], int n, const float *x, float timestep, int call, int calls)
+{
+	struct pointing *p = me;
+	float t = timestep / 1000.f;
+
+	assert_true(call == p->calls && call < calls);
+	if (p->calls++ == 0)
+		p->first = timestep;
+	for (int b = 0; b < n; b++)
+		for (int k = 0; k < 12; k++)
+			out[b][k] = p->noise[k] - p->goal[k];
+	for (int k = 0; k < 12; k++)
+		if (!p->again[k % 3] && fabsf(x[k] - ((1.f - t) * p->reference[k] + t * p->noise[k])) > 1e-6f)
+			p->apart = true;
+	return ACE_OK;
+}
+
+static void
+what_is_not_painted_stays_the_reference(void **state)
+{
+	const bool again[] = { false, true, false };
+	struct generation_options o = GENERATION_DEFAULT;
+	float noise[12], goal[12], reference[12], x[12], skipped;
+	struct pointing p = { noise, goal, again, 0, 0, false, reference };
+	const struct generation_network network = { &p, point };
+	int calls, outputs;
+
+	(void)state;
+	o.again = again;
+	o.steps = 10;
+	rng_normal_fill(rng_stream(1, RNG_TEST, 0, 0), noise, 12);
+	rng_normal_fill(rng_stream(2, RNG_TEST, 0, 0), goal, 12);
+	rng_normal_fill(rng_stream(3, RNG_TEST, 0, 0), reference, 12);
+	for (o.variance = 1; o.variance > 0.2; o.variance -= 0.25) {
+		memcpy(x, noise, sizeof x);
+		p.calls = 0;
+		assert_ok(generation_run(&o, x, reference, 2, 2, 3, &(struct generation_noise){ 0 }, &network));
+		assert_int_equal(p.calls, 10 - (int)(10 * (1 - o.variance)));
+		assert_true(generation_cost(&o, &calls, &outputs));
+		assert_int_equal(calls, p.calls);
+		skipped = 1.f - p.first / 1000.f;	/* of the way from the noise, which the reference goes instead of the goal */
+		for (int k = 0; k < 12; k++)
+			assert_float_equal(x[k], again[k % 3] ? goal[k] + skipped * (reference[k] - goal[k]) : reference[k], 1e-5);
+	}
+	assert_false(p.apart);
+}
+
+static void
+repainting_refuses_what_it_cannot_do(void **state)
+{
+	const bool again[] = { false, true, false };
+	struct generation_options o = GENERATION_DEFAULT;
+	struct simple s = { .fail_at = -1, .value = 0.5f };
+	float x[12];
+
+	(void)state;
+	o.again = again;
+	assert_int_equal(run(&o, &s, 1, x), ACE_ECONFIG);	/* no variance */
+	o.variance = 0.5;
+	o.kind = SAMPLER_HEUN;
+	assert_int_equal(run(&o, &s, 1, x), ACE_ECONFIG);
+	assert_non_null(strstr(ace_message(), "euler"));
+	o.kind = SAMPLER_EULER;
+	o.strength = 0.5;
+	assert_int_equal(run(&o, &s, 1, x), ACE_ECONFIG);
+	assert_int_equal(s.calls, 0);
+}
+
 int
 main(void)
 {
@@ -217,6 +297,8 @@ main(void)
 		cmocka_unit_test(pingpong_depends_on_its_fresh_noise_and_euler_does_not),
 		cmocka_unit_test(a_failure_of_the_network_ends_the_run),
 		cmocka_unit_test(chosen_steps_are_as_many_calls),
+		cmocka_unit_test(what_is_not_painted_stays_the_reference),
+		cmocka_unit_test(repainting_refuses_what_it_cannot_do),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

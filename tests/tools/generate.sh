@@ -120,6 +120,20 @@ expect 64 "as long as the reference" "a length is not given with it" prompt=jazz
 expect 66 "reference=none.wav: no such file" "a reference that is not there is named" prompt=jazz reference=none.wav
 expect 65 "wanted a tensor latents" "a file without a latent is named" prompt=jazz \
 	reference=model/ace_step_transformer/diffusion_pytorch_model.safetensors
+expect 0 "song.wav: 1.0 of 3.1 s are made anew, 3 of the steps are left" "a part of a song made anew" prompt="fast rock" reference=song.wav \
+	repaint=1-2 output=part.safetensors
+expect 0 "are made anew, 6 of" "all the way" prompt="fast rock" reference=song.wav repaint=1-2 retake_variance=1 output=whole.safetensors
+other part.safetensors whole.safetensors "it is another one"
+expect 0 "are made anew" "the same with another seed" prompt="fast rock" reference=song.wav repaint=1-2 retake_seed=5 output=seed5.safetensors
+other part.safetensors seed5.safetensors "it is another one"
+expect 0 "1.9 of 4.8 s are made anew, 6 of" "a song that begins earlier and goes on" prompt="fast rock" reference=song.safetensors \
+	extend_before=1 extend_after=1 output=longer.safetensors
+expect 0 "2.0 of 3.0 s" "from a moment to the end" prompt="fast rock" reference=song.safetensors repaint=1- output=part.wav
+expect 64 "wanted FROM-TO" "a part that is none is refused" prompt=jazz reference=song.wav repaint=2-1
+expect 64 "s long" "nor one behind the end" prompt=jazz reference=song.wav repaint=2-9
+expect 64 "reference=FILE" "nor one of no song" prompt=jazz repaint=1-2
+expect 64 "scheduler=euler" "nor with another scheduler" prompt=jazz reference=song.wav repaint=1-2 scheduler=heun
+expect 64 "240 s are the most" "a song gets no longer than that" prompt=jazz reference=song.wav extend_after=239
 small=$fewer
 expect 0 "wrote" "another take" prompt="slow jazz" lyrics=song.txt output=take.safetensors retake_seed=9
 other latent.safetensors take.safetensors "is another song"
