@@ -9,11 +9,11 @@ struct loop {
 	const struct generation_options *o;
 	struct schedule_of_run run;
 	struct sampler sampler;
-	struct guidance guidance;
-	float *memory, *out[GENERATION_BRANCHES], *fresh;
+	struct guided guided;
+	float *fresh;			/* owned */
 	float *noise;			/* of repainting: what x began with */
 	int64_t frames, n;		/* n: numbers of x */
-	int steps, start, end;		/* start, end: of guidance */
+	int steps;
 	int first;			/* the call that a run begins with */
 };
 
@@ -40,7 +40,7 @@ plan(struct loop *l)
 	const struct generation_options *o = l->o;
 
 	l->steps = o->strength > 0 ? sampler_steps_from(o->steps, o->strength) : o->steps;
-	ACE_TRY(guidance_check(&o->guidance));
+	ACE_TRY(guided_plan(&l->guided, &o->guidance, l->steps));
 	if (!(o->strength >= 0 && o->strength < 1))
 		return ace_fail(ACE_ECONFIG, "a reference's strength of %g; wanted a number from 0 to below 1", o->strength);
 	if (o->place && o->strength > 0)
@@ -49,7 +49,6 @@ plan(struct loop *l)
 		ACE_TRY(sampler_plan_chosen(&l->run, o->kind, o->shift, o->place, o->steps));
 	else
 		ACE_TRY(sampler_plan(&l->run, o->kind, o->shift, 1 - o->strength, l->steps));
-	guidance_interval(&o->guidance, l->steps, &l->start, &l->end);
 	return o->again ? plan_again(l) : ACE_OK;
 }
 
@@ -60,23 +59,12 @@ room(struct loop *l, int64_t channels, int64_t rows, int64_t frames)
 
 	l->frames = frames;
 	l->n = n;
-	l->memory = malloc((size_t)(GENERATION_BRANCHES + 2) * (size_t)n * sizeof *l->memory);
-	if (!l->memory)
+	l->fresh = malloc(2 * (size_t)n * sizeof *l->fresh);
+	if (!l->fresh)
 		return ace_fail(ACE_ENOMEM, "no memory for a sample of %lld frames", (long long)frames);
-	for (int b = 0; b < GENERATION_BRANCHES; b++)
-		l->out[b] = l->memory + b * n;
-	l->fresh = l->memory + GENERATION_BRANCHES * n;
 	l->noise = l->fresh + n;
 	ACE_TRY(sampler_open(&l->sampler, &l->run, l->o->omega, 1, n));
-	return guidance_open(&l->guidance, &l->o->guidance, 1, channels, rows * frames);
-}
-
-static int
-branches(const struct loop *l, int call)
-{
-	if (call < l->start || call >= l->end)
-		return 1;
-	return guidance_double(&l->o->guidance) ? 3 : 2;
+	return guided_open(&l->guided, channels, rows, frames);
 }
 
 static const float *
@@ -106,7 +94,7 @@ step_again(const struct loop *l, float *x, const float *reference, int call)
 	float from = l->run.timestep[call] / 1000.f, to = call + 1 < l->run.n ? l->run.timestep[call + 1] / 1000.f : 0.f;
 
 	for (int64_t i = 0; i < l->n; i++)
-		x[i] += (to - from) * l->out[GENERATION_CONDITIONS][i];
+		x[i] += (to - from) * l->guided.out[GENERATION_CONDITIONS][i];
 	mix(l, x, reference, to, true);
 }
 
@@ -114,19 +102,11 @@ static enum status
 step(struct loop *l, float *x, const float *reference, int call, const struct generation_noise *noise,
      const struct generation_network *network)
 {
-	int asked = branches(l, call);
-	double scale;
-
-	ACE_TRY(network->velocity(network->me, l->out, asked, x, l->run.timestep[call], call - l->first, l->run.n - l->first));
-	if (asked > 1) {
-		scale = guidance_scale_at(&l->o->guidance, l->start, l->end, call);
-		guidance_apply(&l->guidance, l->out[GENERATION_CONDITIONS], l->out[GENERATION_CONDITIONS], l->out[GENERATION_NONE],
-		               l->out[GENERATION_TEXT], scale, call);
-	}
+	ACE_TRY(guided_velocity(&l->guided, network, x, l->run.timestep[call], call, call - l->first, l->run.n - l->first));
 	if (l->o->again)
 		step_again(l, x, reference, call);
 	else
-		sampler_step(&l->sampler, call, x, l->out[GENERATION_CONDITIONS], fresh_noise(l, noise, call, l->n));
+		sampler_step(&l->sampler, call, x, l->guided.out[GENERATION_CONDITIONS], fresh_noise(l, noise, call, l->n));
 	return ACE_OK;
 }
 
@@ -169,10 +149,10 @@ generation_run(const struct generation_options *o, float *x, const float *refere
 		st = step(&l, x, reference, i, noise, network);
 	if (st == ACE_OK)
 		st = check_values(x, l.n);
-	guidance_close(&l.guidance);
+	guided_close(&l.guided);
 	sampler_close(&l.sampler);
 	sampler_free(&l.run);
-	free(l.memory);
+	free(l.fresh);
 	return st;
 }
 
@@ -184,7 +164,7 @@ generation_cost(const struct generation_options *o, int *calls, int *outputs)
 
 	*calls = *outputs = 0;
 	for (int i = l.first; good && i < l.run.n; i++) {
-		*outputs += branches(&l, i);
+		*outputs += guided_branches(&l.guided, i);
 		++*calls;
 	}
 	sampler_free(&l.run);

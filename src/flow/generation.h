@@ -5,12 +5,9 @@
 #ifndef ACE_FLOW_GENERATION_H
 #define ACE_FLOW_GENERATION_H
 
-#include "flow/guidance.h"
+#include "flow/guided.h"
 #include "flow/sampler.h"
 #include "num/rng.h"
-
-/* Outputs that one call of the network is asked for, at most, and their order. */
-enum { GENERATION_CONDITIONS, GENERATION_NONE, GENERATION_TEXT, GENERATION_BRANCHES };
 
 struct generation_options {
 	enum sampler_kind kind;
@@ -29,14 +26,6 @@ struct generation_options {
 #define GENERATION_DEFAULT                                                                                                      \
 	(struct generation_options){ .kind = SAMPLER_EULER, .shift = 3, .steps = 60, .omega = 10, .guidance = GUIDANCE_DEFAULT }
 
-struct generation_network {
-	void *me;
-	/* out[b]: the velocity at x [channels, rows, frames] of branch b; branches from GENERATION_CONDITIONS on, n of them (1, 2 or 3;
-	 * all are given places in out). A failure ends the run. call of calls: for who shows how far it is. */
-	enum status (*velocity)(void *me, float *const out[GENERATION_BRANCHES], int n, const float *x, float timestep, int call,
-	                        int calls);
-};
-
 /* Ping-pong draws fresh noise at each step: numbers of rng_sub(fresh, call), or, where it is not NULL, given [calls, numbers of x]. */
 struct generation_noise {
 	struct rng fresh;
@@ -49,6 +38,22 @@ enum status generation_run(const struct generation_options *o, float *x, const f
                            int64_t frames, const struct generation_noise *noise, const struct generation_network *network)
 	ACE_NODISCARD;
 
-/* Calls that such a run takes, and outputs that they give together (its cost); false: the options cannot be. */
+/* Editing (section 6): from one set of conditions to another. From step trunc(steps from) to trunc(steps to) the difference of what the
+ * network says under both, at the source under the same noise, moves the source; behind that the run is an ordinary one. */
+struct edit_options {
+	double from, to;		/* 0 <= from < to <= 1 */
+	int average;			/* draws of noise a step, from 1 */
+};
+
+#define EDIT_DEFAULT (struct edit_options){ .from = 0, .to = 1, .average = 1 }
+
+/* x [channels, rows, frames] out; source as large; was, wanted: the network under the conditions of the source and of what it becomes.
+ * o: euler without a list of steps, a strength or repainting. Errors as above. */
+enum status generation_edit(const struct generation_options *o, const struct edit_options *e, float *x, const float *source,
+                            int64_t channels, int64_t rows, int64_t frames, struct rng fresh, const struct generation_network *was,
+                            const struct generation_network *wanted) ACE_NODISCARD;
+bool generation_edit_cost(const struct generation_options *o, const struct edit_options *e, int *calls);
+
+/* Calls that a run of generation_run takes, and outputs that they give together (its cost); false: the options cannot be. */
 bool generation_cost(const struct generation_options *o, int *calls, int *outputs);
 #endif

@@ -105,24 +105,34 @@ show(void *me, int call, int calls)
 		msg_progress("sampling", at, all, "%s", left);
 }
 
+/* was: the model with what the reference is, where that is edited. */
 static enum status
-sample_all(struct making *g, struct generate_model *m)
+sample_one(struct making *g, struct generate_model *m, struct generate_model *was, float *x)
 {
+	const struct generate_conditions *heard = &g->heard.clip[g->done];
 	struct generation_noise fresh;
+
+	if (g->job->edits)
+		return generate_edited(m, was, x, g->frames, heard, &g->heard.clip[g->clips->n], &g->heard.negative,
+		                       rng_stream(g->job->seed + (uint64_t)g->done, RNG_GENERATION, 0, 1));
+	ACE_TRY(begin(g, g->done, x, &fresh));
+	return generate_sample(m, x, g->frames, heard, &g->heard.negative, &fresh);
+}
+
+static enum status
+sample_all(struct making *g, struct generate_model *m, struct generate_model *was)
+{
 
 	if (m->m->cfg.text_dim != g->heard.width)
 		return ace_fail(ACE_ECONFIG, "the text encoder gives %d numbers a token, the transformer takes %lld", g->heard.width,
 		                (long long)m->m->cfg.text_dim);
-	m->shows = show;
-	m->me = g;
+	m->shows = was->shows = show;
+	m->me = was->me = g;
 	m->reference = g->reference;
 	m->loop = &g->loop;
 	g->sampled = clock_now();
-	for (; g->done < g->clips->n; g->done++) {
-		float *x = g->latent + g->done * g->n;
-		ACE_TRY(begin(g, g->done, x, &fresh));
-		ACE_TRY(generate_sample(m, x, g->frames, &g->heard.clip[g->done], &g->heard.negative, &fresh));
-	}
+	for (; g->done < g->clips->n; g->done++)
+		ACE_TRY(sample_one(g, m, was, g->latent + g->done * g->n));
 	msg_progress("sampling", (int64_t)g->done * g->calls, (int64_t)g->done * g->calls, "%s", "");
 	return ACE_OK;
 }
@@ -130,7 +140,7 @@ sample_all(struct making *g, struct generate_model *m)
 static enum status
 sample(struct making *g)
 {
-	struct generate_model m;
+	struct generate_model m, was = { 0 };
 	struct dit dit;
 	int modules;
 	enum status st;
@@ -140,10 +150,14 @@ sample(struct making *g)
 		msg_info("LoRA       %s at %g%s", g->job->lora[i].path, (double)g->job->lora[i].strength,
 		         i + 1 < g->job->loras ? "" : modules == 1 ? " (1 module)" : "");
 	st = generate_model_open(&m, g->job, &dit);
+	if (st == ACE_OK && g->job->edits)
+		st = generate_model_open(&was, g->job, &dit);
 	if (st == ACE_OK)
-		st = sample_all(g, &m);
+		st = sample_all(g, &m, &was);
 	msg_progress_end();
 	generate_model_close(&m);
+	if (was.m)
+		generate_model_close(&was);
 	dit_close(&dit);
 	g->sampled = clock_now() - g->sampled;
 	return st;
@@ -251,7 +265,7 @@ prepare(struct making *g)
 		ACE_TRY(generate_repaint(j, &g->reference, &g->frames, &g->again));
 	g->loop = j->loop;
 	g->loop.again = g->again;
-	if (!generation_cost(&g->loop, &g->calls, &outputs))
+	if (j->edits ? !generation_edit_cost(&g->loop, &j->edit, &g->calls) : !generation_cost(&g->loop, &g->calls, &outputs))
 		return ACE_ECONFIG;			/* has said why */
 	g->n = DIT_CHANNELS * DIT_ROWS * g->frames;
 	g->latent = malloc((size_t)g->clips->n * (size_t)g->n * sizeof *g->latent);
@@ -293,6 +307,9 @@ say_plan(const struct making *g)
 	         (unsigned long long)j->seed, device_text(&g->dev, device));
 	if (j->repaint)
 		say_repaint(g);
+	else if (j->edits)
+		msg_info("reference  %s: from \"%.60s\" to the prompt, %d calls of the transformer", j->reference,
+		         g->clips->clip[g->clips->n].prompt, g->calls);
 	else if (j->reference)
 		msg_info("reference  %s at %g: %d of the steps are left", j->reference, j->loop.strength,
 		         sampler_steps_from(j->loop.steps, j->loop.strength));

@@ -43,6 +43,8 @@ struct generate_job {
 	bool repaint;			/* parts of it are made anew, loop.variance: */
 	double from, to;		/* seconds of it, none: from == to; to may be INFINITY, its end; */
 	double before, after;		/* seconds that are added */
+	bool edits;			/* the reference turns from one prompt to another, by edit */
+	struct edit_options edit;
 	bool retake;			/* noise towards that of the seed other */
 	uint64_t other;
 	double variance;
@@ -65,6 +67,7 @@ struct generate_clip {
 struct generate_clips {
 	struct generate_clip *clip;
 	int n;
+	bool edits;			/* there is one more, clip[n]: what the reference is */
 };
 
 /* From the options. generate_job_free in any case. */

@@ -350,17 +350,38 @@ velocity(void *me, float *const out[GENERATION_BRANCHES], int n, const float *x,
 	return g->dev->status;
 }
 
+static enum status
+ready(struct generate_model *g, int64_t frames, const struct generate_conditions *c, const struct generate_text *negative)
+{
+	int64_t apart = negative->n > 0 && negative->n != c->prompt.n && g->branches > 1 ? negative->n : 0;
+
+	ACE_TRY(check_conditions(g, c));
+	ACE_TRY(make_room(g, frames, c->prompt.n, c->ids, apart));
+	return put_conditions(g, c, negative);
+}
+
+enum status
+generate_edited(struct generate_model *g, struct generate_model *was, float *x, int64_t frames, const struct generate_conditions *c,
+                const struct generate_conditions *source, const struct generate_text *negative, struct rng fresh)
+{
+	const struct generation_network from = { was, velocity }, to = { g, velocity };
+	enum status st;
+
+	ACE_TRY(ready(was, frames, source, negative));
+	ACE_TRY(ready(g, frames, c, negative));
+	st = generation_edit(&g->job->loop, &g->job->edit, x, g->reference, DIT_CHANNELS, DIT_ROWS, frames, fresh, &from, &to);
+	g->m->weak = nothing;
+	return st;
+}
+
 enum status
 generate_sample(struct generate_model *g, float *x, int64_t frames, const struct generate_conditions *c,
                 const struct generate_text *negative, const struct generation_noise *fresh)
 {
 	const struct generation_network network = { g, velocity };
-	int64_t apart = negative->n > 0 && negative->n != c->prompt.n && g->branches > 1 ? negative->n : 0;
 	enum status st;
 
-	ACE_TRY(check_conditions(g, c));
-	ACE_TRY(make_room(g, frames, c->prompt.n, c->ids, apart));
-	ACE_TRY(put_conditions(g, c, negative));
+	ACE_TRY(ready(g, frames, c, negative));
 	st = generation_run(g->loop ? g->loop : &g->job->loop, x, g->reference, DIT_CHANNELS, DIT_ROWS, frames, fresh, &network);
 	g->m->weak = nothing;
 	return st;

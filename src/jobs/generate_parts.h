@@ -35,7 +35,7 @@ struct generate_conditions {
 };
 
 struct generate_conditioned {
-	struct generate_conditions *clip;	/* [clips] */
+	struct generate_conditions *clip;	/* [clips]; the last is the reference's where that is edited */
 	int clips;
 	struct generate_text negative;
 	int width;			/* of texts */
@@ -78,6 +78,11 @@ void generate_model_close(struct generate_model *g);
 enum status generate_sample(struct generate_model *g, float *x, int64_t frames, const struct generate_conditions *c,
                             const struct generate_text *negative, const struct generation_noise *fresh) ACE_NODISCARD;
 
+/* The same by editing the reference, which was says one thing of and g another. Both are of the same transformer. */
+enum status generate_edited(struct generate_model *g, struct generate_model *was, float *x, int64_t frames,
+                            const struct generate_conditions *c, const struct generate_conditions *source,
+                            const struct generate_text *negative, struct rng fresh) ACE_NODISCARD;
+
 /* --- generate_reference.c --- */
 
 /* The job's reference as a latent *x [channels, rows, *frames], owned by the caller; NULL after a failure. Opens the autoencoder on d,
@@ -88,6 +93,9 @@ enum status generate_reference(const struct generate_job *j, struct dev *d, floa
 
 /* The options of it into the job, whose reference is known. */
 enum status generate_fill_repaint(struct generate_job *j, const struct settings *s) ACE_NODISCARD;
+
+/* Options of editing, the same way. */
+enum status generate_fill_edit(struct generate_job *j, const struct settings *s) ACE_NODISCARD;
 
 /* The reference *x [.., *frames] gets longer by what is added, zeros; *again [*frames]: which are made anew. Both are owned by the caller. */
 enum status generate_repaint(const struct generate_job *j, float **x, int64_t *frames, bool **again) ACE_NODISCARD;

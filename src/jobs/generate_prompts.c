@@ -168,6 +168,23 @@ generate_read(struct generate_clips *c, const char *path, const char *lyrics)
 	return st;
 }
 
+/* What the reference is, behind the others. */
+static enum status
+add_source(struct generate_clips *c, const char *prompt, const char *text)
+{
+	char *lyrics = NULL;
+	enum status st = text && *text ? take_lyrics(text, &lyrics) : ACE_OK;
+
+	if (st == ACE_OK)
+		st = generate_add(c, "", prompt, strlen(prompt), lyrics);
+	if (st == ACE_OK) {
+		c->n--;
+		c->edits = true;
+	}
+	free(lyrics);
+	return st;
+}
+
 enum status
 generate_clips_of(struct generate_clips *c, const struct settings *s)
 {
@@ -187,13 +204,15 @@ generate_clips_of(struct generate_clips *c, const struct settings *s)
 	else if (st == ACE_OK)
 		st = generate_add(c, "", prompt ? prompt : "", prompt ? strlen(prompt) : 0, lyrics);
 	free(lyrics);
+	if (st == ACE_OK && settings_has(s, "source_prompt"))
+		st = add_source(c, settings_str(s, "source_prompt"), settings_has(s, "source_lyrics") ? settings_str(s, "source_lyrics") : text);
 	return st;
 }
 
 void
 generate_clips_free(struct generate_clips *c)
 {
-	for (int i = 0; i < c->n; i++) {
+	for (int i = 0; i < c->n + c->edits; i++) {
 		free(c->clip[i].name);
 		free(c->clip[i].prompt);
 		free(c->clip[i].lyrics);

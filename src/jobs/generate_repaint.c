@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A part of a song made anew, and what comes before or behind it (sampling.md section 6). */
+/* A part of a song made anew, what comes before or behind it, and a song of another prompt (sampling.md section 6). */
 #include "jobs/generate_parts.h"
 
 #include "base/file.h"
@@ -52,6 +52,34 @@ generate_fill_repaint(struct generate_job *j, const struct settings *s)
 	j->variance = j->loop.variance;
 	if (!j->retake)
 		j->other = j->seed;
+	return ACE_OK;
+}
+
+enum status
+generate_fill_edit(struct generate_job *j, const struct settings *s)
+{
+	static const char *const others[] = { "repaint", "extend_before", "extend_after", "reference_strength", "retake_seed",
+		"retake_variance", "noise" };
+
+	j->edits = settings_has(s, "source_prompt");
+	j->edit = (struct edit_options){ settings_f64(s, "edit_n_min"), settings_f64(s, "edit_n_max"), (int)settings_i64(s, "edit_n_avg") };
+	if (!j->edits) {
+		static const char *const own[] = { "source_lyrics", "edit_n_min", "edit_n_max", "edit_n_avg" };
+		for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+			if (settings_is_set(s, own[i]))
+				return ace_fail(ACE_EUSAGE, "%s is given without source_prompt, which says what the reference is", own[i]);
+		return ACE_OK;
+	}
+	if (!j->reference)
+		return ace_fail(ACE_EUSAGE, "source_prompt wants the song that it is about: reference=FILE");
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+		if (settings_is_set(s, others[i]))
+			return ace_fail(ACE_EUSAGE, "source_prompt and %s exclude each other", others[i]);
+	if (j->loop.kind != SAMPLER_EULER)
+		return ace_fail(ACE_EUSAGE, "source_prompt takes scheduler=euler, not %s", sampler_name(j->loop.kind));
+	if (!(j->edit.from < j->edit.to))
+		return ace_fail(ACE_EUSAGE, "edit_n_min=%g is not below edit_n_max=%g", j->edit.from, j->edit.to);
+	j->loop.strength = 0;
 	return ACE_OK;
 }
 

@@ -176,6 +176,7 @@ fill_run(struct generate_job *j, const struct settings *s)
 	if (j->retake && j->noise)
 		return ace_fail(ACE_EUSAGE, "retake_seed and noise exclude each other: there is no other take of given noise");
 	ACE_TRY(generate_fill_repaint(j, s));
+	ACE_TRY(generate_fill_edit(j, s));
 	if (settings_is_set(s, "retake_variance") && !j->retake && !j->repaint)
 		return ace_fail(ACE_EUSAGE, "retake_variance is given without retake_seed");
 	if (settings_is_set(s, "reference_strength") && !j->reference)

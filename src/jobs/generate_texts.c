@@ -72,9 +72,9 @@ encode_all(struct encoder *e, const struct generate_clips *c, struct generate_co
 		return ace_fail(ACE_ECONFIG, "erg_tag weakens the blocks %d and %d of the text encoder, and it has %lld; erg_tag=false "
 		                "turns it off", UMT5_ERG_FROM, UMT5_ERG_TO - 1, (long long)e->umt5.config.blocks);
 	to->width = umt5_width(&e->umt5);
-	for (int i = 0; i < c->n; i++) {
+	for (int i = 0; i < to->clips; i++) {
 		if (c->n > 1)
-			msg_progress("prompts", i + 1, c->n, "%s", c->clip[i].name);
+			msg_progress("prompts", i + 1, to->clips, "%s", c->clip[i].name);
 		ACE_TRY(encode(e, c->clip[i].prompt, 1.f, &to->clip[i].prompt));
 		if (wants_weak(e->job))
 			ACE_TRY(encode(e, c->clip[i].prompt, UMT5_ERG_TAU, &to->clip[i].weak));
@@ -153,7 +153,7 @@ encode_lyrics(const struct generate_job *j, const struct generate_clips *c, stru
 	bool open = false;
 	enum status st = vocab ? ACE_OK : ace_fail(ACE_ENOMEM, "no memory for file names");
 
-	for (int i = 0; i < c->n && st == ACE_OK; i++) {
+	for (int i = 0; i < to->clips && st == ACE_OK; i++) {
 		if (!c->clip[i].lyrics) {
 			st = no_lyrics(&to->clip[i]);
 			continue;
@@ -179,7 +179,8 @@ encode_lyrics(const struct generate_job *j, const struct generate_clips *c, stru
 enum status
 generate_encode(struct generate_conditioned *e, const struct generate_job *j, const struct generate_clips *c, struct dev *d)
 {
-	*e = (struct generate_conditioned){ .clip = calloc((size_t)c->n, sizeof *e->clip), .clips = c->n };
+	*e = (struct generate_conditioned){ .clips = c->n + c->edits };
+	e->clip = calloc((size_t)e->clips, sizeof *e->clip);
 	if (!e->clip)
 		return ace_fail(ACE_ENOMEM, "no memory for %d clips", c->n);
 	ACE_TRY(encode_lyrics(j, c, e));	/* the cheaper one first: it may fail */

@@ -289,6 +289,72 @@ repainting_refuses_what_it_cannot_do(void **state)
 	assert_int_equal(s.calls, 0);
 }
 
+/* x of a network that pulls towards its goal: v = x - goal. */
+struct pull {
+	const float *goal;
+	int calls;
+};
+
+static enum status
+pull(void *me, float *const out[GENERATION_BRANCHES], int n, const float *x, float timestep, int call, int calls)
+{
+	struct pull *p = me;
+
+	(void)timestep;
+	assert_true(call < calls);
+	p->calls++;
+	for (int b = 0; b < n; b++)
+		for (int k = 0; k < 12; k++)
+			out[b][k] = x[k] - p->goal[k];
+	return ACE_OK;
+}
+
+/* With these networks a step of (a, b) takes the clip's distance y from the source: y' = y + (b - a)(y + goal of was - goal of wanted),
+ * whatever the noise. */
+static void
+editing_moves_the_source_by_what_the_networks_differ_in(void **state)
+{
+	struct generation_options o = GENERATION_DEFAULT;
+	struct edit_options e = EDIT_DEFAULT;
+	float one[12], two[12], source[12], x[12];
+	struct pull was = { one, 0 }, wanted = { two, 0 };
+	const struct generation_network from = { &was, pull }, to = { &wanted, pull };
+	struct schedule_of_run run;
+	int calls;
+
+	(void)state;
+	o.steps = 10;
+	o.guidance.scale = 1;
+	rng_normal_fill(rng_stream(1, RNG_TEST, 0, 0), one, 12);
+	rng_normal_fill(rng_stream(2, RNG_TEST, 0, 0), two, 12);
+	rng_normal_fill(rng_stream(3, RNG_TEST, 0, 0), source, 12);
+	assert_ok(sampler_plan(&run, o.kind, o.shift, 1, o.steps));
+	for (e.average = 1; e.average < 4; e.average += 2) {
+		was.calls = wanted.calls = 0;
+		e.from = e.average == 1 ? 0 : 0.3;
+		assert_ok(generation_edit(&o, &e, x, source, 2, 2, 3, rng_stream(7, RNG_TEST, 0, 0), &from, &to));
+		assert_int_equal(was.calls, (10 - (int)(10 * e.from)) * e.average);
+		assert_int_equal(wanted.calls, was.calls);
+		assert_true(generation_edit_cost(&o, &e, &calls));
+		assert_int_equal(calls, was.calls + wanted.calls);
+		for (int k = 0; k < 12; k++) {
+			double y = 0;
+			for (int i = (int)(10 * e.from); i < 10; i++)
+				y += ((double)run.sigma[i + 1] - (double)run.sigma[i]) * (y + (double)one[k] - (double)two[k]);
+			assert_float_equal(x[k], source[k] + (float)y, 2e-5);
+		}
+	}
+	sampler_free(&run);
+	e.to = 0.5;			/* behind it an ordinary run, which ends elsewhere */
+	wanted.calls = was.calls = 0;
+	assert_ok(generation_edit(&o, &e, two, source, 2, 2, 3, rng_stream(7, RNG_TEST, 0, 0), &from, &to));
+	assert_int_equal(wanted.calls - was.calls, 5);
+	assert_memory_not_equal(x, two, sizeof x);
+	e.to = e.from;
+	assert_int_equal(generation_edit(&o, &e, x, source, 2, 2, 3, rng_stream(7, RNG_TEST, 0, 0), &from, &to), ACE_ECONFIG);
+	assert_false(generation_edit_cost(&o, &e, &calls));
+}
+
 int
 main(void)
 {
@@ -299,6 +365,7 @@ main(void)
 		cmocka_unit_test(chosen_steps_are_as_many_calls),
 		cmocka_unit_test(what_is_not_painted_stays_the_reference),
 		cmocka_unit_test(repainting_refuses_what_it_cannot_do),
+		cmocka_unit_test(editing_moves_the_source_by_what_the_networks_differ_in),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -134,6 +134,17 @@ expect 64 "s long" "nor one behind the end" prompt=jazz reference=song.wav repai
 expect 64 "reference=FILE" "nor one of no song" prompt=jazz repaint=1-2
 expect 64 "scheduler=euler" "nor with another scheduler" prompt=jazz reference=song.wav repaint=1-2 scheduler=heun
 expect 64 "240 s are the most" "a song gets no longer than that" prompt=jazz reference=song.wav extend_after=239
+expect 0 "from \"slow jazz\" to the prompt, 12 calls" "a song turned into another" prompt="fast rock" source_prompt="slow jazz" \
+	reference=song.safetensors lyrics=song.txt output=edited.safetensors
+other song.safetensors edited.safetensors "it is another one"
+expect 0 "12 calls" "into what it is" prompt="slow jazz" source_prompt="slow jazz" reference=song.safetensors lyrics=song.txt \
+	output=edited.safetensors
+same song.safetensors edited.safetensors "it stays what it is"
+expect 0 "14 calls" "for a part of the run" prompt="fast rock" source_prompt="slow jazz" reference=song.wav lyrics=song.txt \
+	source_lyrics='[verse] goodbye' edit_n_min=0.2 edit_n_max=0.7 edit_n_avg=2 output=edited.wav
+expect 64 "wants the song" "of no song it cannot" prompt=jazz source_prompt=rock
+expect 64 "without source_prompt" "nor without saying what it is" prompt=jazz reference=song.wav edit_n_avg=2
+expect 64 "exclude each other" "it is either edited or painted" prompt=jazz source_prompt=rock reference=song.wav repaint=1-2
 small=$fewer
 expect 0 "wrote" "another take" prompt="slow jazz" lyrics=song.txt output=take.safetensors retake_seed=9
 other latent.safetensors take.safetensors "is another song"
