@@ -189,21 +189,30 @@ pass(struct generate_model *g, struct ctx *c, int from, int n)
 	arena_release(c->act, mark);
 }
 
+/* Whether the last one of n branches goes by itself. */
+static bool
+parts(const struct generate_model *g, int n)
+{
+	return g->apart.rank && n == g->branches && n > 1;
+}
+
 /* What n branches take. */
 static void
 passes(struct generate_model *g, struct ctx *c, int n)
 {
-	bool alone = g->apart.rank && n == g->branches && n > 1;
+	bool alone = parts(g, n);
 
 	pass(g, c, 0, alone ? n - 1 : n);
 	if (alone)
 		pass(g, c, n - 1, 1);
 }
 
-/* The arena, with inputs in front, large enough for a pass: measured by the same calls on the dry device. */
+/* The arena, with inputs in front, large enough for a pass: measured by the same calls on the dry device, for which no rank puts anything
+ * together. */
 static enum status
 make_room(struct generate_model *g, int64_t frames, int64_t S, int64_t Y, int64_t apart)
 {
+	const struct stack_hooks hooks = g->m->stack.hooks;
 	struct arena measured = { 0 };
 	struct dev dry;
 	struct ctx c;
@@ -213,8 +222,10 @@ make_room(struct generate_model *g, int64_t frames, int64_t S, int64_t Y, int64_
 	kernels_attach(&dry);
 	c = ctx_of(&dry, &measured, g->m);
 	lay(g, &measured, frames, S, Y, apart);
+	g->m->stack.hooks = (struct stack_hooks){ 0 };
 	make_states(g, &c, 0);
 	passes(g, &c, g->branches);
+	g->m->stack.hooks = hooks;
 	dev_close(&dry);
 	if (measured.peak <= g->lent.size) {
 		g->act = g->lent;
@@ -336,6 +347,8 @@ velocity(void *me, float *const out[GENERATION_BRANCHES], int n, const float *x,
 
 	if (stop_asked())
 		return ACE_ESTOPPED;
+	if (g->joins)
+		ACE_TRY(g->joins(g->me, parts(g, n) ? 2 : 1));
 	if (g->shows)
 		g->shows(g->me, call, calls);
 	for (int b = 0; b < n; b++)

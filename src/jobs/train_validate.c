@@ -2,7 +2,8 @@
 /* Clips that are rendered while training, from the same prompts and the same noise each time (training.md section 13).
  *
  * The first rank does it: prompts are encoded before the transformer is opened, passes use the memory of a step, and the decoder is opened
- * each time. What goes wrong with a clip is a warning; the run goes on, and its numbers are those of one without validation. */
+ * each time. Ranks that have parts of the blocks hear from it before each pass, and put them together with it. What goes wrong with a
+ * clip is a warning; the run goes on, and its numbers are those of one without validation. */
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/hub.h"
@@ -126,9 +127,6 @@ prepare(struct train *t, struct train_validation *v)
 	if (!generation_cost(&v->job.loop, &calls, &outputs))
 		return ACE_ECONFIG;			/* has said why */
 	fill_course(v, s, t->j.step.ema.interval > 0);
-	if (exchange_ranks(t->j.step.exchange) > 1 && (t->j.sharding == SHARDING_FULL || t->j.sharding == SHARDING_HYBRID))
-		return ace_fail(ACE_ECONFIG, "validation_prompt with sharding=%s is not built: no rank has the whole model; "
-		                "validation_disable=true does without", sharding_name(t->j.sharding));
 	return find_model(&v->job, s);
 }
 
@@ -217,21 +215,61 @@ sample_one(struct train_validation *v)
 	return generate_sample(&v->model, x, v->frames, &v->heard.clip[v->done], &v->heard.negative, &fresh);
 }
 
-/* While the values are those to be shown. Its failure is kept: others take part in what follows. */
+/* The first rank: the others run the blocks as often as it is about to. passes 0: no more of them. */
 static enum status
-sample(void *me)
+join(void *me, int passes)
 {
 	struct train_validation *v = me;
+	int64_t n = passes;
 
-	v->done = 0;
-	if (!v->train->first)
-		return ACE_OK;
+	return exchange_most(v->train->step.o.exchange, &n);
+}
+
+/* The others, until there are no more. */
+static enum status
+follow(struct exchange *x)
+{
+	int64_t n;
+
+	do {
+		n = 0;
+		ACE_TRY(exchange_most(x, &n));
+		for (int64_t k = 0; k < n; k++)
+			exchange_idle_forward(x);
+	} while (n > 0);
+	return ACE_OK;
+}
+
+/* The first rank's failure is kept: others take part in what follows. */
+static enum status
+lead(struct train_validation *v)
+{
 	v->model.shows = show;
+	v->model.joins = join;
 	v->model.me = v;
 	for (; v->done < v->clips.n && v->st == ACE_OK; v->done += v->st == ACE_OK)
 		v->st = sample_one(v);
 	msg_progress_end();
-	return ACE_OK;
+	return join(v, 0);
+}
+
+/* While the values are those to be shown. */
+static enum status
+sample(void *me)
+{
+	struct train_validation *v = me;
+	struct exchange *x = v->train->step.o.exchange;
+	enum status st;
+
+	v->done = 0;
+	exchange_looks(x, true);
+	st = exchange_begin(x, false);
+	if (st == ACE_OK)
+		st = v->train->first ? lead(v) : follow(x);
+	if (st == ACE_OK)
+		st = exchange_end(x);
+	exchange_looks(x, false);
+	return st;
 }
 
 static enum status

@@ -442,7 +442,7 @@ state_average_shown(struct step *s, bool whole, enum status (*write)(void *me), 
 		return ace_fail(ACE_ENOMEM, "no memory to put the averages of the weights forward (%zu bytes)", bytes);
 	carry(s, NULL, host, false);
 	st = exchange_turns(x, false, true, show_average, &s->ema);
-	if (st == ACE_OK && whole)
+	if (st == ACE_OK)
 		st = exchange_values(x);
 	if (st == ACE_OK && whole)
 		st = exchange_show(x);

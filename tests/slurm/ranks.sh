@@ -64,6 +64,8 @@ midway() {
 stores='cache_dir_vae=cache/vae/{model_family}/{id} cache_dir_text=cache/text'
 common="model=model dataset=songs $stores max_train_steps=100 learning_rate=1e-3 lora_rank=4 mixed_precision=no optimizer=torch-adamw
 	checkpoint_step_interval=20 sharding=hybrid rank_patience=60"
+clips="validation_prompt=jazz validation_steps=100 validation_disable_unconditional=true validation_audio_duration=3
+	validation_num_inference_steps=2 erg_lyric=false erg_diffusion=false"
 
 # shellcheck disable=SC2086
 job=$(submit preprocess.sbatch model=model dataset=songs $stores) && until_true is_over "$job"
@@ -77,10 +79,10 @@ midway stop stopped 3
 stopped=$job
 "$bin/ace-inspect" --slurm-template train nodes=2 tasks_per_node=2 partition=short > filled.sbatch
 # shellcheck disable=SC2086
-job=$(sbatch --parsable --overcommit filled.sbatch $common output_dir=whole) && until_true is_over "$job"
+job=$(sbatch --parsable --overcommit filled.sbatch $common $clips output_dir=whole) && until_true is_over "$job"
 state "$job" JobState=COMPLETED && grep -q '"ranks":[[:space:]]*4' whole/run.json && grep -q '"nodes":[[:space:]]*2' whole/run.json &&
-	[ "$(grep -c '^done  ' "ace-train-$job.out")" -eq 1 ]
-result $? "they train, sharing a model on each node"
+	[ "$(grep -c '^done  ' "ace-train-$job.out")" -eq 1 ] && [ -s whole/validation_audio/step_100_validation_0.wav ]
+result $? "they train, sharing a model on each node, and make a song of it"
 
 # shellcheck disable=SC2086
 fewer=$(submit train.sbatch $common output_dir=fewer max_train_steps=10)
