@@ -4,6 +4,8 @@
 #include <assert.h>
 #include <math.h>
 #include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
 
 enum status
 flow_options_check(const struct flow_options *o)
@@ -24,6 +26,28 @@ flow_options_check(const struct flow_options *o)
 			return ace_fail(ACE_ECONFIG, "%s is %g, wanted a finite number%s", number[i].name, number[i].value,
 			                number[i].positive ? " above 0" : "");
 	return ACE_OK;
+}
+
+enum status
+flow_list_read(struct flow_options *o, const char *text)
+{
+	o->density = FLOW_LIST;
+	for (o->levels = 0; *text; o->levels++) {
+		char *end;
+		double x = strtod(text, &end), most = (double)o->n;
+		if (end == text || !(x >= 0 && x <= most))
+			return ace_fail(ACE_ECONFIG, "flow_custom_timesteps: \"%.40s\"; wanted numbers between commas, sigmas from 0 to 1 or "
+			                "timesteps up to %g", text, most);
+		if (o->levels == FLOW_LEVELS)
+			return ace_fail(ACE_ECONFIG, "flow_custom_timesteps has more than %d numbers", FLOW_LEVELS);
+		o->level[o->levels] = (float)(x > 1 ? x / most : x);
+		text = end + strspn(end, " ");
+		if (*text == ',' && text[1])
+			text++;
+		else if (*text)
+			return ace_fail(ACE_ECONFIG, "flow_custom_timesteps: \"%.40s\" behind a number; wanted a comma and a number", text);
+	}
+	return o->levels > 0 ? ACE_OK : ace_fail(ACE_ECONFIG, "flow_custom_timesteps is empty; wanted numbers between commas");
 }
 
 static float
@@ -113,7 +137,16 @@ flow_draw(const struct flow_options *o, struct rng r)
 	switch (o->density) {
 	case FLOW_LOGIT_NORMAL: break;
 	case FLOW_UNIFORM: return flow_time_of_level(o, rng_uniform(r, 0));
+	case FLOW_LIST: return flow_turn(o, (uint64_t)(rng_uniform(r, 0) * (float)o->levels));
 	case FLOW_BETA: return flow_time_of_level(o, flow_beta(r, o->alpha, o->beta));
 	}
 	return flow_time_at(o, flow_index(o, flow_logistic(o, rng_normal(r, 0))));
+}
+
+struct flow_time
+flow_turn(const struct flow_options *o, uint64_t turn)
+{
+	float sigma = o->level[turn % (uint64_t)o->levels];
+
+	return (struct flow_time){ .index = -1, .sigma = sigma, .timestep = sigma * (float)o->n };
 }

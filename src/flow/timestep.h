@@ -16,7 +16,10 @@ enum flow_density {
 	FLOW_LOGIT_NORMAL,	/* u = logistic(mean + std scale z), then an entry of the table; large u: clean */
 	FLOW_UNIFORM,		/* a noise level in [0, 1), no table; large: noisy */
 	FLOW_BETA,		/* a noise level ~ Beta(alpha, beta), no table; large: noisy */
+	FLOW_LIST,		/* one of given sigmas, no table, no shift */
 };
+
+enum { FLOW_LEVELS = 64 };
 
 enum flow_index_rule {
 	FLOW_UPSTREAM,		/* floor(u n) */
@@ -31,6 +34,9 @@ struct flow_options {
 	double alpha, beta;		/* 2, 2 */
 	enum flow_density density;
 	enum flow_index_rule rule;
+	float level[FLOW_LEVELS];	/* of FLOW_LIST */
+	int levels;
+	bool in_turn;			/* FLOW_LIST: by turns, not by chance */
 };
 
 #define FLOW_OPTIONS_DEFAULT                                                                                             \
@@ -44,6 +50,9 @@ struct flow_time {
 
 /* ACE_ECONFIG, naming the option, for n < 2, a shift, alpha or beta that is not above 0, a number that is not finite. */
 enum status flow_options_check(const struct flow_options *o) ACE_NODISCARD;
+
+/* The list of FLOW_LIST from text, numbers between commas: a sigma from 0 to 1, or above 1 a timestep up to n. ACE_ECONFIG. */
+enum status flow_list_read(struct flow_options *o, const char *text) ACE_NODISCARD;
 
 /* Entry 0 .. n-1 of the table. */
 struct flow_time flow_time_at(const struct flow_options *o, int64_t index);
@@ -64,4 +73,7 @@ float flow_beta(struct rng r, double alpha, double beta);
 /* The time of one sample: r = rng_stream(seed, RNG_TIMESTEP, step, sample). Two uses of a clip in one step need two sample
  * numbers, or they are the same draw. */
 struct flow_time flow_draw(const struct flow_options *o, struct rng r);
+
+/* The time of whoever has this turn in a list. */
+struct flow_time flow_turn(const struct flow_options *o, uint64_t turn);
 #endif

@@ -119,9 +119,11 @@ fill_lora(struct train_job *j, const struct settings *s)
 	return fill_targets(j, s);
 }
 
-static void
+static enum status
 fill_flow(struct step_options *o, const struct settings *s)
 {
+	const char *list = settings_str(s, "flow_custom_timesteps");
+
 	o->flow = FLOW_OPTIONS_DEFAULT;
 	o->flow.shift = settings_f64(s, "flow_schedule_shift");
 	o->flow.logit_mean = settings_f64(s, "logit_mean");
@@ -137,6 +139,8 @@ fill_flow(struct step_options *o, const struct settings *s)
 	o->target = is(s, "prediction_target", "velocity") ? FLOW_VELOCITY : FLOW_X0;
 	o->dropout = (struct flow_dropout){ (float)settings_f64(s, "text_dropout_probability"),
 		(float)settings_f64(s, "speaker_dropout_probability"), (float)settings_f64(s, "lyric_dropout_probability") };
+	o->flow.in_turn = list && is(s, "flow_timesteps_mode", "round-robin");
+	return list ? flow_list_read(&o->flow, list) : ACE_OK;
 }
 
 static double
@@ -173,7 +177,7 @@ fill_rollout(struct step_options *o, const struct settings *s)
 		r->sampler = ROLLOUT_HEUN;
 	if (o->target != FLOW_X0 || o->flow.density != FLOW_LOGIT_NORMAL)
 		return ace_fail(ACE_ECONFIG, "scheduled sampling goes along the table of times to an estimate of the data: it needs "
-		                "prediction_target=x0, and no flow_use_uniform_schedule or flow_use_beta_schedule");
+		                "prediction_target=x0, and no flow_use_uniform_schedule, flow_use_beta_schedule or flow_custom_timesteps");
 	if (replaced && order < 2)
 		msg_info("scheduled_sampling_sampler=%s: euler takes its place", sampler);
 	msg_info("scheduled sampling: a step runs the network up to %lld more times",
@@ -332,7 +336,7 @@ train_job_fill(struct train_job *j, const struct settings *s)
 	j->sharding = sharding_of(s);
 	if (j->f16)
 		j->step.scaler = SCALER_DEFAULT;
-	fill_flow(&j->step, s);
+	ACE_TRY(fill_flow(&j->step, s));
 	ACE_TRY(flow_options_check(&j->step.flow));
 	ACE_TRY(fill_average(j, s));
 	ACE_TRY(fill_rollout(&j->step, s));

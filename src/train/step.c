@@ -329,6 +329,15 @@ stream_of(const struct step *s, enum rng_purpose purpose, const struct batch *b,
 	return before ? rng_sub(r, before) : r;
 }
 
+/* Turns of a list go on from clip to clip of an epoch, and begin one further in the next one: a short epoch comes round, too. */
+static struct flow_time
+time_of(const struct step *s, const struct batch *b, int64_t i)
+{
+	if (s->o.flow.in_turn)
+		return flow_turn(&s->o.flow, (uint64_t)(b->epoch + b->number * s->room.B + i));
+	return flow_draw(&s->o.flow, stream_of(s, RNG_TIMESTEP, b, i));
+}
+
 static void
 put(struct tensor to, const void *from)
 {
@@ -371,7 +380,7 @@ fill(struct step *s, const struct step_inputs *in, const struct batch *b, const 
 	((uint64_t *)in->drops.data)[0] = drops.key;
 	((uint64_t *)in->drops.data)[1] = drops.stream;
 	for (int64_t i = 0; i < b->B; i++) {
-		struct flow_time t = flow_draw(&s->o.flow, stream_of(s, RNG_TIMESTEP, b, i));
+		struct flow_time t = time_of(s, b, i);
 		if (given && given->sigma)
 			t = (struct flow_time){ -1, given->sigma[i], t.timestep };
 		((float *)in->sigma.data)[i] = t.sigma;

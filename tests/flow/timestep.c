@@ -248,6 +248,43 @@ beta_draws_have_the_mean_and_variance_of_their_parameters(void **state)
 }
 
 static void
+times_of_a_list_are_its_own(void **state)
+{
+	struct flow_options o = FLOW_OPTIONS_DEFAULT;
+	static const float sigma[] = { 0.801f, 0.25f, 0, 1 };
+	int times[4] = { 0 };
+
+	(void)state;
+	assert_ok(flow_list_read(&o, "801, 0.25,0,1"));
+	assert_int_equal(o.levels, 4);
+	for (int i = 0; i < DRAWS; i++) {
+		struct flow_time t = draw(&o, i);
+		int k = 0;
+		while (k < 4 && t.sigma != sigma[k])
+			k++;
+		assert_true(k < 4 && t.index == -1 && t.timestep == 1000 * t.sigma);
+		times[k]++;
+	}
+	for (int k = 0; k < 4; k++)		/* five deviations of a share */
+		assert_true(fabs((double)times[k] / DRAWS - 0.25) < 5 * sqrt(0.1875 / DRAWS));
+	for (uint64_t k = 0; k < 9; k++)
+		assert_true(flow_turn(&o, k).sigma == sigma[k % 4]);
+}
+
+static void
+lists_that_are_none_are_refused(void **state)
+{
+	static const char *const bad[] = { "", "a", "0.5,", "0.5,,1", "0.5 0.6", "-1", "1000.5", "nan", "inf", "1;2" };
+	struct flow_options o = FLOW_OPTIONS_DEFAULT;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		assert_int_equal(flow_list_read(&o, bad[i]), ACE_ECONFIG);
+		assert_non_null(strstr(ace_message(), "flow_custom_timesteps"));
+	}
+}
+
+static void
 options_that_give_no_time_are_refused_by_name(void **state)
 {
 	struct flow_options o = FLOW_OPTIONS_DEFAULT;
@@ -276,6 +313,8 @@ main(void)
 		cmocka_unit_test(draws_of_the_default_have_the_logit_normal_shape),
 		cmocka_unit_test(draws_do_not_depend_on_the_order_and_differ_by_seed_step_and_sample),
 		cmocka_unit_test(beta_draws_have_the_mean_and_variance_of_their_parameters),
+		cmocka_unit_test(times_of_a_list_are_its_own),
+		cmocka_unit_test(lists_that_are_none_are_refused),
 		cmocka_unit_test(options_that_give_no_time_are_refused_by_name),
 	};
 

@@ -292,6 +292,24 @@ a_run_with_rollouts_goes_on_too(void **state)
 	runs_fails(ACE_ECONFIG, "scheduled_sampling_order=3", out, PAIRS(ROLLED, "scheduled_sampling_order", "3"));
 }
 
+/* At sigma 0 the estimate of the data is the data, whatever the network says. */
+static void
+a_run_at_listed_times_has_no_others(void **state)
+{
+	double loss[64];
+
+	(void)state;
+	runs_must(runs_at("listed"), PAIRS("flow_custom_timesteps", "0", "max_train_steps", "2"));
+	assert_int_equal(runs_metric(runs_at("listed"), "train_loss", loss), 2);
+	assert_true(loss[1] == 0 && loss[2] == 0);
+	runs_must(runs_at("turns"), PAIRS("flow_custom_timesteps", "500,0", "flow_timesteps_mode", "round-robin", "max_train_steps", "4",
+	                                  "train_batch_size", "1", "gradient_accumulation_steps", "1"));
+	runs_metric(runs_at("turns"), "train_loss", loss);
+	assert_true(loss[1] > 0 && loss[2] == 0 && loss[3] > 0 && loss[4] == 0);
+	runs_fails(ACE_ECONFIG, "flow_custom_timesteps", runs_at("refused"), PAIRS(ROLLED, "flow_custom_timesteps", "0.5"));
+	runs_fails(ACE_ECONFIG, "timesteps up to 1000", runs_at("refused"), PAIRS("flow_custom_timesteps", "0.5,1001"));
+}
+
 static void
 what_does_not_fit_is_one_line(void **state)
 {
@@ -334,6 +352,7 @@ main(void)
 		cmocka_unit_test(a_full_training_goes_on_too_and_leaves_a_model),
 		cmocka_unit_test(held_out_clips_have_a_loss),
 		cmocka_unit_test(a_run_with_rollouts_goes_on_too),
+		cmocka_unit_test(a_run_at_listed_times_has_no_others),
 		cmocka_unit_test(what_does_not_fit_is_one_line),
 	};
 
