@@ -18,7 +18,7 @@ struct cuda_dev {
 	int arch;			/* 90 for compute capability 9.0 */
 	size_t shared;			/* bytes of shared memory that one block may ask for */
 	cudaStream_t stream;		/* all kernels and copies, in order */
-	cudaStream_t side;		/* small work beside it: dev_side */
+	cudaStream_t side;		/* work beside it: dev_side */
 	cudaStream_t now;		/* the one that kernels are launched on */
 	bool apart;			/* the side stream has work that the other has not waited for */
 	cudaEvent_t forked, joined;

@@ -88,7 +88,7 @@ dev_is_host(const struct dev *d)
 	return d->kind == DEV_REF || d->kind == DEV_CPU;
 }
 
-/* Between dev_side(d, true) and dev_side(d, false) a cuda device is asked for small work that may go on beside what is asked for
+/* Between dev_side(d, true) and dev_side(d, false) a cuda device is asked for work that may go on beside what is asked for
  * after it, until dev_join: it sees all that was asked for before. Its kernels must need no work space. Others run at once. */
 void dev_side(struct dev *d, bool on);
 void dev_join(struct dev *d);

@@ -53,6 +53,7 @@ block_forward(struct ctx *c, const struct block *l, struct block_save *s, struct
 	s->attn_out = modulation ? half_like(c, x) : none;
 	s->ff_out = modulation ? half_like(c, x) : none;
 
+	cross_attention_begin(c, &l->cross, &s->cross, &sh->keys);
 	modulation_forward(c->dev, s->m, l->table.value, sh->t);
 	rms_modulate_forward(c->dev, s->y1, s->r1, x, s->m, SHIFT1, SCALE1);
 	z = modulation ? s->attn_out : s->xh;
@@ -109,6 +110,7 @@ attn_backward(struct ctx *c, const struct block *l, const struct block_save *s, 
 {
 	size_t mark = arena_mark(c->act);
 	bool want_dy = want_dx || dm.rank;
+	const struct tensor *late = NULL;
 	struct tensor y = s->y1, h, dz;
 
 	linears_output(c, self_attention_out(&l->attn), dx.dim[0], dx.dim[1], &dz);
@@ -120,7 +122,9 @@ attn_backward(struct ctx *c, const struct block *l, const struct block_save *s, 
 		rms_modulate_forward(c->dev, y, s->r1, x, s->m, SHIFT1, SCALE1);
 	}
 	gate_backward(c->dev, dz, dx, s->m, GATE1);
-	self_attention_backward(c, &l->attn, &s->attn, h, dz, y, sh->keys.cs, sh->keys.frame_mask, want_dy);
+	if (sh->dqkv[0].rank && tensor_ld(sh->dqkv[0]) == l->attn.qkv.out + l->attn.qkv.r)
+		late = sh->dqkv;
+	self_attention_backward(c, &l->attn, &s->attn, h, dz, y, sh->keys.cs, sh->keys.frame_mask, want_dy, late);
 	if (dm.rank)
 		rms_modulate_grads(c->dev, dm, h, x, s->r1, SHIFT1, SCALE1);
 	if (want_dx)
@@ -150,5 +154,7 @@ block_backward(struct ctx *c, const struct block *l, const struct block_save *s,
 		attn_backward(c, l, s, dx, x, dm, sh, want_dx);
 	if (modulation)
 		modulation_backward(c->dev, l->table.train ? l->table.grad : none, sh->dt, dm);
+	if (!want_attn)
+		dev_join(c->dev);
 	arena_release(c->act, mark);
 }

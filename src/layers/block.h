@@ -38,6 +38,7 @@ struct block_shared {
 	struct cross_attention_keys keys;
 	struct tensor t;		/* [B, 6, D] */
 	struct tensor dt, denc;		/* their gradients, added to; rank 0: not wanted */
+	struct tensor dqkv[LINEARS];	/* where one block after the other has gradients of q, k, v, of linears_output, or rank 0 */
 };
 
 /* y for x, both [B, T, D]. y of rank 0: only what backward wants (a second run, for recomputing). modulation: gradients of
@@ -45,7 +46,9 @@ struct block_shared {
 void block_forward(struct ctx *c, const struct block *l, struct block_save *s, struct tensor y, struct tensor x,
                    const struct block_shared *sh, bool modulation);
 
-/* dx holds the gradient of y and is overwritten by that of x when want_dx, else by nothing of use. Leaves c->act as found. */
+/* dx holds the gradient of y and is overwritten by that of x when want_dx, else by nothing of use. Leaves c->act as found. With
+ * sh->dqkv adapters' gradients may still be under way: dev_join before that place, or what the forward pass kept, has another
+ * use (the next block's pass does that). */
 void block_backward(struct ctx *c, const struct block *l, const struct block_save *s, struct tensor dx, struct tensor x,
                     const struct block_shared *sh, bool want_dx);
 

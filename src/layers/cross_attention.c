@@ -24,20 +24,27 @@ cross_attention_out(const struct cross_attention *l)
 }
 
 void
+cross_attention_begin(struct ctx *c, const struct cross_attention *l, struct cross_attention_save *s,
+                      const struct cross_attention_keys *keys)
+{
+	linears_output(c, cross_attention_kv(l), keys->enc.dim[0], keys->enc.dim[1], s->kv);
+	linears_forward_beside(c, cross_attention_kv(l), &s->kv_save, s->kv, keys->enc);
+}
+
+void
 cross_attention_forward(struct ctx *c, const struct cross_attention *l, struct cross_attention_save *s, struct tensor y,
                         struct tensor x, struct tensor add, const struct cross_attention_keys *keys)
 {
-	int64_t B = x.dim[0], T = x.dim[1], M = keys->enc.dim[1];
+	int64_t B = x.dim[0], T = x.dim[1];
 	struct tensor none = { 0 };
 
 	assert(x.rank == 3 && tensor_same_shape(x, y) && keys->enc.rank == 3);
 	linears_output(c, cross_attention_q(l), B, T, &s->q);
 	s->o = linears_input(c, cross_attention_out(l), B, T);
-	linears_output(c, cross_attention_kv(l), B, M, s->kv);
 	s->lse = arena_tensor(c->act, F32, 3, B, T, l->heads);
 	linears_forward(c, cross_attention_q(l), &s->q_save, &s->q, x, none);
 	ctx_weaken(c, s->q);
-	linears_forward(c, cross_attention_kv(l), &s->kv_save, s->kv, keys->enc, none);
+	dev_join(c->dev);
 	attend_rope_both(c->dev, s->q, s->kv[0], keys->cs, false);
 	attend_softmax(c->dev, s->o, s->lse, s->q, s->kv[0], s->kv[1], keys->frame_mask, keys->mask);
 	linears_forward(c, cross_attention_out(l), &s->out_save, &y, s->o, add);
@@ -60,13 +67,11 @@ cross_attention_backward(struct ctx *c, const struct cross_attention *l, const s
                          struct tensor denc, struct tensor dy, struct tensor x, const struct cross_attention_keys *keys,
                          bool want_dx, bool want_denc)
 {
-	size_t mark = arena_mark(c->act);
 	int64_t B = s->o.dim[0], T = s->o.dim[1], M = keys->enc.dim[1];
 	struct tensor dout, dq, d[LINEARS];
 
 	if (!want_dx && !want_denc && !inputs_train(l)) {
 		linears_backward(c, cross_attention_out(l), &s->out_save, dx, &dy, s->o, LINEAR_NO_DX, false);
-		dev_join(c->dev);
 		return;
 	}
 	dout = linears_input(c, cross_attention_out(l), B, T);	/* like o, whose rows may have room behind them */
@@ -75,8 +80,6 @@ cross_attention_backward(struct ctx *c, const struct cross_attention *l, const s
 	linears_backward(c, cross_attention_out(l), &s->out_save, dout, &dy, s->o, LINEAR_DX, false);
 	attend_softmax_backward(c->dev, dq, d[0], d[1], dout, s->q, s->kv[0], s->kv[1], s->o, s->lse, keys->frame_mask, keys->mask);
 	attend_rope_both(c->dev, dq, d[0], keys->cs, true);
+	linears_backward_beside(c, cross_attention_kv(l), &s->kv_save, denc, d, keys->enc, want_denc ? LINEAR_DX_ADD : LINEAR_NO_DX, true);
 	linears_backward(c, cross_attention_q(l), &s->q_save, dx, &dq, x, want_dx ? LINEAR_DX_ADD : LINEAR_NO_DX, false);
-	linears_backward(c, cross_attention_kv(l), &s->kv_save, denc, d, keys->enc, want_denc ? LINEAR_DX_ADD : LINEAR_NO_DX, true);
-	dev_join(c->dev);
-	arena_release(c->act, mark);
 }

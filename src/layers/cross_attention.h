@@ -28,13 +28,17 @@ struct cross_attention_keys {
 	struct tensor cs;		/* [2, >= max(T, M), d] */
 };
 
+/* Keys and values of the tokens, before a forward pass: they may be on the way while other things go on. */
+void cross_attention_begin(struct ctx *c, const struct cross_attention *l, struct cross_attention_save *s,
+                           const struct cross_attention_keys *keys);
+
 /* y = attention of x [B, T, D], of linears_input(cross_attention_q), + add (rank 0: nothing). What s points to is taken from
  * c->act and stays there. */
 void cross_attention_forward(struct ctx *c, const struct cross_attention *l, struct cross_attention_save *s, struct tensor y,
                              struct tensor x, struct tensor add, const struct cross_attention_keys *keys);
 
 /* dx += (when want_dx) and denc += (when want_denc) for dy, of linears_output(cross_attention_out) or dx itself where that has
- * no room. Leaves c->act as found. */
+ * no room. What it leaves on top of c->act is given back after dev_join: gradients may be under way. */
 void cross_attention_backward(struct ctx *c, const struct cross_attention *l, const struct cross_attention_save *s,
                               struct tensor dx, struct tensor denc, struct tensor dy, struct tensor x,
                               const struct cross_attention_keys *keys, bool want_dx, bool want_denc);

@@ -157,28 +157,18 @@ f8_backward(struct ctx *c, const struct linears *g, struct tensor dx, struct ten
 	quant_f8_product(c->dev, dx, q, s, g->turned, g->ones, none, joined || add);
 }
 
-void
-linears_forward(struct ctx *c, struct linears_use u, struct linears_save *s, const struct tensor y[], struct tensor x,
-                struct tensor add)
+/* Leaves what it works with on top of the arena. */
+static void
+packed_forward(struct ctx *c, struct linears_use u, const struct tensor y[], struct tensor x, struct tensor add)
 {
 	const struct linears *g = u.g;
 	struct tensor ym;
 	struct adapters m;
-	size_t mark;
 
-	assert(!add.rank || u.n == 1);
-	if (!packed(u)) {
-		for (int i = 0; i < u.n; i++)
-			linear_forward(c, u.l[i], s ? &s->l[i] : NULL, y[i], x);
-		if (add.rank)
-			rows_axpy(c->dev, y[0], add, 1.f);
-		return;
-	}
 	if (g->r) {
 		m = adapters_of(c, u);
 		adapters_down(c->dev, room(x, g->in, g->r), rows_of(x), g->below, &m);
 	}
-	mark = arena_mark(c->act);
 	ym = u.n == 1 ? rows_of(y[0]) : with_columns(y[0], g->out);
 	if (add.rank)
 		add = rows_of(add);
@@ -186,7 +176,49 @@ linears_forward(struct ctx *c, struct linears_use u, struct linears_save *s, con
 		f8_forward(c, g, ym, x, add);
 	else
 		rows_linear(c->dev, ym, with_columns(x, g->in + g->r), tensor_slice(whole(c, g), 0, g->out), g->b, add);
-	arena_release(c->act, mark);
+}
+
+void
+linears_forward(struct ctx *c, struct linears_use u, struct linears_save *s, const struct tensor y[], struct tensor x,
+                struct tensor add)
+{
+	size_t mark = arena_mark(c->act);
+
+	assert(!add.rank || u.n == 1);
+	if (packed(u)) {
+		packed_forward(c, u, y, x, add);
+		arena_release(c->act, mark);
+		return;
+	}
+	for (int i = 0; i < u.n; i++)
+		linear_forward(c, u.l[i], s ? &s->l[i] : NULL, y[i], x);
+	if (add.rank)
+		rows_axpy(c->dev, y[0], add, 1.f);
+}
+
+/* Whether all of it can go on the side: no work space, no weights made for the moment, nothing of the base that trains. With F8
+ * that is for backward alone: what forward takes on top of the arena would stay below what it keeps. */
+static bool
+can_part(const struct ctx *c, struct linears_use u)
+{
+	struct adapters m = adapters_of(c, u);
+
+	for (int i = 0; i < u.n; i++)
+		if (u.l[i]->w.train || u.l[i]->b.train)
+			return false;
+	return packed(u) && (!u.g->q.rank || u.g->turned.rank) && (m.p == 0.f || !adapters_are_wide(&m));
+}
+
+void
+linears_forward_beside(struct ctx *c, struct linears_use u, struct linears_save *s, const struct tensor y[], struct tensor x)
+{
+	if (!can_part(c, u) || u.g->q.rank) {
+		linears_forward(c, u, s, y, x, none);
+		return;
+	}
+	dev_side(c->dev, true);
+	packed_forward(c, u, y, x, none);
+	dev_side(c->dev, false);
 }
 
 static struct tensor
@@ -210,16 +242,29 @@ base_grads(struct ctx *c, struct linears_use u, const struct tensor dy[], struct
 }
 
 static void
+adapter_grads(struct ctx *c, struct linears_use u, const struct tensor dy[], struct tensor x, const struct adapters *m)
+{
+	const struct linears *g = u.g;
+	struct tensor da[LINEARS], db[LINEARS];
+
+	for (int i = 0; i < u.n; i++) {
+		da[i] = grad(&u.l[i]->lora_a);
+		db[i] = grad(&u.l[i]->lora_b);
+	}
+	adapters_grads(c->dev, da, db, room(dy[0], g->out, g->r), room(x, g->in, g->r), rows_of(x), with_columns(dy[0], g->out), m);
+}
+
+/* Leaves what it works with on top of the arena. apart: it is on the side as a whole. */
+static void
 packed_backward(struct ctx *c, struct linears_use u, struct tensor dx, const struct tensor dy[], struct tensor x,
-                enum linear_dx want, bool shared)
+                enum linear_dx want, bool shared, bool apart)
 {
 	const struct linears *g = u.g;
 	struct adapters m = adapters_of(c, u);
-	struct tensor all = with_columns(dy[0], g->out), da[LINEARS], db[LINEARS];
+	struct tensor all = with_columns(dy[0], g->out);
 	bool joined = g->r && m.p == 0.f;		/* dh goes through the one product with dy */
 	float beta = want == LINEAR_DX_ADD ? 1.f : 0.f;
 	int64_t rows = g->out + (joined ? g->r : 0);
-	size_t mark = arena_mark(c->act);
 
 	if (g->r)
 		adapters_back(c->dev, room(dy[0], g->out, g->r), all, g->across, &m);
@@ -228,7 +273,6 @@ packed_backward(struct ctx *c, struct linears_use u, struct tensor dx, const str
 	else if (want != LINEAR_NO_DX)
 		rows_gemm(c->dev, rows_of(dx), with_columns(dy[0], rows), tensor_columns(tensor_slice(whole(c, g), 0, rows), 0, g->in),
 		          false, false, 1.f, beta);
-	arena_release(c->act, mark);
 	if (want != LINEAR_NO_DX && g->r && !joined)
 		adapters_dx(c->dev, rows_of(dx), room(dy[0], g->out, g->r), g->below, &m);
 	base_grads(c, u, dy, x);
@@ -236,23 +280,37 @@ packed_backward(struct ctx *c, struct linears_use u, struct tensor dx, const str
 		return;
 	if (shared)
 		adapters_down(c->dev, room(x, g->in, g->r), rows_of(x), g->below, &m);
-	for (int i = 0; i < u.n; i++) {
-		da[i] = grad(&u.l[i]->lora_a);
-		db[i] = grad(&u.l[i]->lora_b);
-	}
-	dev_side(c->dev, true);
-	adapters_grads(c->dev, da, db, room(dy[0], g->out, g->r), room(x, g->in, g->r), rows_of(x), all, &m);
-	dev_side(c->dev, false);
+	if (!apart)
+		dev_side(c->dev, true);
+	adapter_grads(c, u, dy, x, &m);
+	if (!apart)
+		dev_side(c->dev, false);
 }
 
 void
 linears_backward(struct ctx *c, struct linears_use u, const struct linears_save *s, struct tensor dx, const struct tensor dy[],
                  struct tensor x, enum linear_dx want, bool shared)
 {
+	size_t mark = arena_mark(c->act);
+
 	if (packed(u)) {
-		packed_backward(c, u, dx, dy, x, want, shared);
+		packed_backward(c, u, dx, dy, x, want, shared, false);
+		arena_release(c->act, mark);
 		return;
 	}
 	for (int i = 0; i < u.n; i++)
 		linear_backward(c, u.l[i], s ? &s->l[i] : NULL, dx, dy[i], x, i > 0 && want == LINEAR_DX ? LINEAR_DX_ADD : want);
+}
+
+void
+linears_backward_beside(struct ctx *c, struct linears_use u, const struct linears_save *s, struct tensor dx, const struct tensor dy[],
+                        struct tensor x, enum linear_dx want, bool shared)
+{
+	if (!can_part(c, u)) {
+		linears_backward(c, u, s, dx, dy, x, want, shared);
+		return;
+	}
+	dev_side(c->dev, true);
+	packed_backward(c, u, dx, dy, x, want, shared, true);
+	dev_side(c->dev, false);
 }

@@ -58,6 +58,12 @@ void linears_forward(struct ctx *c, struct linears_use u, struct linears_save *s
 void linears_backward(struct ctx *c, struct linears_use u, const struct linears_save *s, struct tensor dx,
                       const struct tensor dy[], struct tensor x, enum linear_dx want, bool shared);
 
+/* The same on the device's side where that can be, beside what is asked for after them: dev_join before their results are read
+ * or their arguments' memory has another use. What they leave on top of c->act is given back after that too. */
+void linears_forward_beside(struct ctx *c, struct linears_use u, struct linears_save *s, const struct tensor y[], struct tensor x);
+void linears_backward_beside(struct ctx *c, struct linears_use u, const struct linears_save *s, struct tensor dx,
+                             const struct tensor dy[], struct tensor x, enum linear_dx want, bool shared);
+
 /* Whether any of them trains, or reads x in backward. */
 bool linears_train(struct linears_use u);
 bool linears_want_x(struct linears_use u);

@@ -188,7 +188,10 @@ dit_backward(struct ctx *c, struct dit *m, const struct dit_input *in, struct te
 	s->shared.dt = wanted(c, s->shared.t, time);
 	s->shared.denc = wanted(c, tensor_make(NULL, F32, 3, s->shared.keys.enc.dim), tokens);
 	final_backward(c, m, dx, de, dv);
+	if (c->half != F32 && m->block[0].attn.qkv.r && !m->stack.interval)	/* else a block's memory is the next one's */
+		linears_output(c, self_attention_qkv(&m->block[0].attn), dx.dim[0], dx.dim[1], s->shared.dqkv);
 	stack_backward(c, &m->stack, dx, dit_first_block(m));
+	dev_join(c->dev);
 	if (dit_patch_trains(m))
 		dit_patch_backward(c, m, dx);
 	if (time)

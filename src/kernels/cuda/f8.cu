@@ -202,7 +202,7 @@ cuda_f8_product(struct dev *d, struct tensor y, struct tensor x, struct tensor s
 	int64_t N = y.dim[0], M = y.dim[1], K = x.dim[1];
 
 	p.c = y, p.a = x, p.b = w, p.tb = true, p.alpha = 1.f, p.beta = add ? 1.f : 0.f, p.bias = b, p.scale_a = s, p.scale_b = t;
-	if (N == 0 || M == 0 || lt_product(d, &p, false) || d->status != ACE_OK)
+	if (N == 0 || M == 0 || lt_product(d, &p, d->cuda->now == d->cuda->side) || d->status != ACE_OK)
 		return;
 	WITH_TYPE(y.dtype, Y, (plain_product<Y><<<cuda_blocks(N * M, THREADS), THREADS, 0, cuda_stream(d)>>>(
 		cuda_out<Y>(y), (const uint8_t *)x.data, cuda_in<float>(s), (const uint8_t *)w.data, cuda_in<float>(t),
