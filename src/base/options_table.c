@@ -32,7 +32,7 @@ static const char no_effect[] = "resolution seed_for_each_device fsdp_version pu
 	"publishing_config post_upload_script ema_foreach_disable dataloader_num_workers vae_batch_size "
 	"text_encoder_batch_size read_batch_size checkpointing_use_tempdir "
 	"tracker_project_name tracker_run_name max_workers quantize_via set_grads_to_none "
-	"fuse_optimizer attention_mechanism";
+	"fuse_optimizer attention_mechanism offload_during_save";
 
 static const char *const elsewhere[] = {
 #include "base/options/elsewhere.h"

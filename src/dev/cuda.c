@@ -119,7 +119,8 @@ cuda_release(struct dev *d, void *p)
 	cuda_ok(d, cudaFree(p), "free");
 }
 
-/* Memory that is not pinned goes through two buffers in turn. */
+/* Memory that is not pinned goes through two buffers in turn. What is the device's to read may be the host's (dev_alloc_far): the
+ * driver knows from the address. */
 static void
 cuda_upload(struct dev *d, void *to, const void *from, size_t bytes)
 {
@@ -130,7 +131,7 @@ cuda_upload(struct dev *d, void *to, const void *from, size_t bytes)
 		if (!cuda_wait(d, c->staged[i % 2], "copy to the device"))
 			return;
 		memcpy(c->staging[i % 2], (const char *)from + at, n);
-		cuda_ok(d, cudaMemcpyAsync((char *)to + at, c->staging[i % 2], n, cudaMemcpyHostToDevice, c->stream),
+		cuda_ok(d, cudaMemcpyAsync((char *)to + at, c->staging[i % 2], n, cudaMemcpyDefault, c->stream),
 		        "copy to the device");
 		cuda_ok(d, cudaEventRecord(c->staged[i % 2], c->stream), "copy to the device");
 		at += n;
@@ -146,7 +147,7 @@ cuda_download(struct dev *d, void *to, const void *from, size_t bytes)
 		size_t n = bytes - at < STAGING ? bytes - at : STAGING;
 		if (!cuda_wait(d, c->staged[0], "copy from the device"))
 			return;
-		cuda_ok(d, cudaMemcpyAsync(c->staging[0], (const char *)from + at, n, cudaMemcpyDeviceToHost, c->stream),
+		cuda_ok(d, cudaMemcpyAsync(c->staging[0], (const char *)from + at, n, cudaMemcpyDefault, c->stream),
 		        "copy from the device");
 		if (!cuda_wait_stream(d, c->stream, "copy from the device"))
 			return;
@@ -158,13 +159,13 @@ cuda_download(struct dev *d, void *to, const void *from, size_t bytes)
 static void
 cuda_upload_later(struct dev *d, void *to, const void *from, size_t bytes)
 {
-	cuda_ok(d, cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, d->cuda->stream), "copy to the device");
+	cuda_ok(d, cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, d->cuda->stream), "copy to the device");
 }
 
 static void
 cuda_download_later(struct dev *d, void *to, const void *from, size_t bytes)
 {
-	cuda_ok(d, cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, d->cuda->stream), "copy from the device");
+	cuda_ok(d, cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, d->cuda->stream), "copy from the device");
 }
 
 static void *

@@ -160,3 +160,12 @@ dev_alloc(struct dev *d, size_t bytes, const char *what, void **p)
 #endif
 	return ace_fail(ACE_ENOMEM, "no memory for %s (%zu bytes)", what, bytes);
 }
+
+enum status
+dev_alloc_far(struct dev *d, size_t bytes, const char *what, void **p)
+{
+	*p = dev_is_dry(d) ? NULL : d->m->pinned(d, bytes);
+	if (*p || dev_is_dry(d))
+		return ACE_OK;
+	return ace_fail(ACE_ENOMEM, "no memory of the host for %s: %.1f MiB wanted", what, (double)bytes / 1048576);
+}

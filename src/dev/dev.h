@@ -65,6 +65,10 @@ int dev_cuda_count(void);
  * device *p is NULL; measuring a cuda device it is a mark that only free may use. */
 enum status dev_alloc(struct dev *d, size_t bytes, const char *what, void **p) ACE_NODISCARD;
 
+/* The same in the host's memory where the device is a cuda one, which reads and writes it itself, over the bus; freed by m->unpin. Others have
+ * one memory, and measuring a cuda device it is not counted. */
+enum status dev_alloc_far(struct dev *d, size_t bytes, const char *what, void **p) ACE_NODISCARD;
+
 static inline bool
 dev_is_dry(const struct dev *d)
 {

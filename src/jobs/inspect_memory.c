@@ -135,6 +135,8 @@ print_lines(FILE *out, const struct train_job *j, const struct plan *p, const ch
 			print_bytes(out, p->device == DEV_CUDA && i == PLAN_BASE_COPIED ? "base weights" : plan_name((enum plan_part)i),
 			            (double)p->bytes[i]);
 	print_bytes(out, p->device == DEV_CUDA ? "asked of the device" : "planned", (double)plan_total(p));
+	if (p->host)
+		print_bytes(out, "and of the host, pinned", (double)p->host);
 	if (p->device != DEV_CUDA) {
 		print_bytes(out, "program, libraries, stores", libraries);
 		print_bytes(out, "in all", (double)plan_total(p) + libraries);
@@ -183,6 +185,7 @@ print_json(FILE *out, const struct train_job *j, const struct plan *p, const cha
 		whole = whole && cJSON_AddNumberToObject(bytes, key[i], (double)p->bytes[i]);
 	whole = whole && cJSON_AddStringToObject(root, "device", p->device == DEV_CUDA ? "cuda" : "cpu") &&
 		cJSON_AddNumberToObject(root, "planned", (double)plan_total(p)) &&
+		cJSON_AddNumberToObject(root, "host_pinned", (double)p->host) &&
 		cJSON_AddNumberToObject(root, "libraries", libraries) &&
 		cJSON_AddNumberToObject(root, "all", (double)plan_total(p) + (p->device == DEV_CUDA ? 0 : libraries)) &&
 		cJSON_AddNumberToObject(root, "checkpoint", (double)plan_checkpoint(p)) &&

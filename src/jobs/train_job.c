@@ -40,6 +40,7 @@ fill_model(struct train_job *j, const struct settings *s)
 	j->lyrics = settings_bool(s, "lyrics_embedder_train");
 	j->dit.lyrics_train = j->lyrics && !j->full;
 	j->dit.half_grads = is(s, "gradient_precision", "unmodified");
+	j->dit.far_grads = settings_bool(s, "optimizer_offload_gradients");
 	if (j->dit.half_grads && j->full && j->dit.dtype == BF16 && j->device != DEV_CUDA)
 		return ace_fail(ACE_ECONFIG, "gradient_precision=unmodified with weights in bf16 is built for device=cuda; wanted fp32");
 	if (settings_bool(s, "gradient_checkpointing"))
@@ -247,7 +248,11 @@ fill_optimizer(struct step_options *o, const struct settings *s)
 	if (settings_bool(s, "lr_scale"))
 		o->schedule.rate *= settings_bool(s, "lr_scale_sqrt") ? sqrt(batch) : batch;
 	ACE_TRY(schedule_named(&o->schedule, settings_str(s, "lr_scheduler")));
+	o->optim.far = is(s, "optimizer_cpu_offload_method", "torchao");
+	if (settings_bool(s, "optimizer_offload_gradients") && !o->optim.far)
+		return ace_fail(ACE_ECONFIG, "optimizer_offload_gradients is given without optimizer_cpu_offload_method=torchao, which it goes with");
 	ACE_TRY(fill_lyrics(o, s, w));
+	o->groups.optim.far = o->optim.far;
 	o->clip = (struct clip_options){ is(s, "grad_clip_method", "value") ? CLIP_VALUE : CLIP_NORM, settings_f64(s, "max_grad_norm") };
 	o->nonfinite = settings_i64(s, "nonfinite_limit");
 	return ACE_OK;

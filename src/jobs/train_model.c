@@ -236,6 +236,10 @@ advise(char *text, size_t size, const struct plan *p, const struct train_job *j,
 		other.dit.base = I8;
 		suggest(text, size, "base_model_precision=int8-quanto as well", p, &other, c, p->shape);
 	}
+	if (j->device == DEV_CUDA && !j->step.optim.far && j->full) {
+		other.step.optim.far = other.step.groups.optim.far = true;
+		suggest(text, size, "optimizer_cpu_offload_method=torchao as well", p, &other, c, p->shape);
+	}
 	if (p->shape.B > 1)
 		suggest(text, size, "train_batch_size=1", p, &other, c, one);
 	if (j->dit.dtype == F32) {
@@ -264,6 +268,9 @@ train_plan_fits_device(const struct plan *p, const struct train_job *j, const st
 
 	if (!dev_memory(d, &there, &all))
 		return d->status;
+	if (p->host > train_memory_there())
+		return ace_fail(ACE_ENOMEM, "out of memory: optimizer_cpu_offload_method=torchao needs %.1f GiB of the host's, there are %.1f",
+		                (double)p->host / 0x1p30, (double)train_memory_there() / 0x1p30);
 	there += d->bytes;			/* ours already */
 	others = all - there;
 	if (plan_total(p) <= there)

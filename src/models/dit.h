@@ -44,6 +44,7 @@ struct dit_options {
 	bool lyrics_train;		/* the lyric modules will train beside adapters: they are F32, and not kept so */
 	int checkpoint_interval;	/* 0: off; n: blocks whose index is a multiple of n are recomputed */
 	bool half_grads;		/* params.h; gradient_precision=unmodified */
+	bool far_grads;			/* params.h; optimizer_offload_gradients */
 	float lyric_dropout;		/* of the lyric encoder, in training: 0.1, or 0 to turn it off */
 };
 

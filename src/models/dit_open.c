@@ -99,6 +99,7 @@ open_all(struct dit *m, const char *folder)
 	params_init(&m->params, &m->weights, m->dev, m->opt.dtype);
 	m->params.base = m->opt.base;
 	m->params.half_grads = m->opt.half_grads;
+	m->params.far_grads = m->opt.far_grads;
 	m->params.left = m->opt.lyrics_train ? "lyric_" : NULL;
 	m->params.quantize_conv1d = m->opt.quantize_feed_forward;
 	m->block = calloc((size_t)m->cfg.layers, sizeof *m->block);

@@ -25,6 +25,8 @@ params_free(struct params *ps)
 		free(ps->text[i]);
 	for (int i = 0; i < ps->n_owned; i++)
 		ps->dev->m->free(ps->dev, ps->owned[i]);
+	if (ps->far)
+		ps->dev->m->unpin(ps->dev, ps->far);
 	free(ps->param);
 	free(ps->module);
 	free(ps->text);
@@ -390,7 +392,12 @@ params_alloc_grads(struct params *ps, struct tensor *all)
 	place_grads(ps, &a, F32);
 	whole = a.used;
 	place_grads(ps, &a, BF16);
-	ACE_TRY(params_own(ps, a.used, "the gradients", &data));
+	if (ps->far_grads && dev_like(ps->dev) == DEV_CUDA) {
+		ACE_TRY(dev_alloc_far(ps->dev, ps->far_bytes = a.used, "the gradients", &ps->far));
+		data = ps->far;
+	} else {
+		ACE_TRY(params_own(ps, a.used, "the gradients", &data));
+	}
 	block = tensor_of(data, F32, 1, (int64_t)(a.used / sizeof(float)));
 	ps->dev->k->fill(ps->dev, block, 0.f);
 	if (a.used > whole)

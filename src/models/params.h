@@ -32,6 +32,9 @@ struct params {
 	int n_texts, texts_cap;
 	void **owned;			/* dev memory: adapters, gradients, trained copies; on a cuda device all values */
 	int n_owned, owned_cap;
+	void *far;			/* owned: gradients in the host's memory (far_grads) */
+	size_t far_bytes;
+	bool far_grads;			/* cuda: there (dev_alloc_far) */
 	bool half_grads;		/* gradients of BF16 weights of linear layers are BF16 too; only on a cuda device */
 	struct tensor half;		/* all such gradients, one vector; rank 0: there are none */
 	int changes;			/* counts what params_pack depends on: adapters, what trains */

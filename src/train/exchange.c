@@ -195,6 +195,8 @@ exchange_open(struct exchange *x, struct dit *m, struct tensor *grads)
 	if (!x)
 		return dit_alloc_grads(m, grads);
 	x->dev = m->dev;
+	if (m->opt.far_grads && dev_like(m->dev) == DEV_CUDA)
+		return ace_fail(ACE_ECONFIG, "optimizer_offload_gradients with several ranks is not built; optimizer_cpu_offload_method alone is");
 	ACE_TRY(x->sharding == SHARDING_NONE ? open_whole(x, m) : open_shards(x, m));
 	if (x->shards)
 		x->grads = x->shards->grads;

@@ -45,6 +45,8 @@ optim_free(struct optim *o)
 		o->dev->m->free(o->dev, o->memory);
 	if (o->pinned)
 		o->dev->m->unpin(o->dev, o->pinned);
+	if (o->far)
+		o->dev->m->unpin(o->dev, o->far);
 	free(o->item);
 	*o = (struct optim){ 0 };
 }
@@ -213,8 +215,9 @@ pieces_of(const struct optim_item *it)
 	return (tensor_count(it->p->value) + UPDATE_PIECE - 1) / UPDATE_PIECE;
 }
 
+/* states: where these are, which may be a. */
 static void
-place(struct optim *o, struct arena *a)
+place(struct optim *o, struct arena *a, struct arena *states)
 {
 	const int64_t size = sizeof(struct update_piece);
 
@@ -233,7 +236,7 @@ place(struct optim *o, struct arena *a)
 	else if (o->set.rule == OPTIM_PRODIGY)
 		o->scratch = arena_tensor(a, F32, 1, 2);
 	for (int i = 0; i < o->n; i++)
-		add_states(&o->set, &o->item[i], a);
+		add_states(&o->set, &o->item[i], states);
 }
 
 struct tensor
@@ -319,19 +322,26 @@ fill_table(struct optim *o)
 enum status
 optim_alloc(struct optim *o)
 {
-	struct arena a = { 0 };
 	struct dev *d = o->dev;
+	bool far = o->set.far && dev_like(d) == DEV_CUDA;
+	struct arena a = { 0 }, b = { 0 };
 
 	assert(!o->pinned);
-	place(o, &a);
+	place(o, &a, far ? &b : &a);
 	o->bytes = a.used;
+	o->far_bytes = b.used;
 	ACE_TRY(dev_alloc(d, o->bytes, "the state of the optimizer", &o->memory));
+	if (far)
+		ACE_TRY(dev_alloc_far(d, o->far_bytes, "the state of the optimizer", &o->far));
 	o->pinned = d->m->pinned(d, sizeof(struct optim_pinned));
 	if (!o->pinned)
 		return ace_fail(ACE_ENOMEM, "no memory for the numbers of an update");
 	a = (struct arena){ .base = o->memory, .size = o->bytes };
-	place(o, &a);
+	b = (struct arena){ .base = o->far, .size = o->far_bytes };
+	place(o, &a, far ? &b : &a);
 	d->k->fill(d, tensor_of(o->memory, F32, 1, (int64_t)(o->bytes / sizeof(float))), 0.f);
+	if (far)
+		d->k->fill(d, tensor_of(o->far, F32, 1, (int64_t)(o->far_bytes / sizeof(float))), 0.f);
 	start(o);
 	return o->pieces && !dev_is_dry(d) ? fill_table(o) : d->status;
 }

@@ -3,7 +3,8 @@
  *
  * Weights are F32, or BF16 where a rule says how it keeps what bf16 would lose: adamw_bf16 by stochastic rounding,
  * optimi-adamw and optimi-lion by a compensation tensor, ao-adamw8bit not at all, all others by an F32 master. Gradients
- * are F32. All state lies in one allocation, whose size the dry device tells as well. What changes from update to update is
+ * are F32. All state lies in one allocation, whose size the dry device tells as well; with far, in the host's memory, which a cuda device
+ * reads and writes there: the same kernels, as fast as the bus. What changes from update to update is
  * read by the kernels from small tensors on the device, so that a captured update can be replayed. */
 #ifndef ACE_TRAIN_OPTIM_H
 #define ACE_TRAIN_OPTIM_H
@@ -49,8 +50,10 @@ struct optim {
 	struct tensor table;		/* cuda, adamw and its like: all params in pieces (adamw_pieces); else rank 0 */
 	int64_t pieces;
 	void *pinned;			/* owned: numbers and stream on their way to the device */
-	void *memory;			/* owned: all of the above and the state */
+	void *memory;			/* owned: all of the above and the state; */
 	size_t bytes;
+	void *far;			/* or the state is here, beyond the bus */
+	size_t far_bytes;
 };
 
 /* seed keys stochastic rounding. */

@@ -33,6 +33,7 @@ struct optim_settings {
 	bool factored;			/* matrices of two dimensions only, the longer of at least 32 */
 	int64_t prodigy_steps;		/* stop adapting after so many updates; 0: never */
 	int64_t warmup;			/* schedule-free: its own warm-up, in updates */
+	bool far;			/* cuda: the state lies in the host's memory (optim.h); not of optim_settings_resolve */
 };
 
 /* What the user said; a number that was not given is NAN, a text NULL. */

@@ -155,20 +155,23 @@ enum status
 plan_make(struct plan *p, const struct dit *m, struct step *s)
 {
 	struct step_needs needs;
-	size_t files;
+	size_t files, states;
 
 	assert(dev_is_dry(m->dev));
 	*p = (struct plan){ .shape = s->room, .device = dev_like(m->dev) };
 	p->bytes[PLAN_BASE_COPIED] = m->weights.copied;
 	p->bytes[PLAN_BASE_QUANTIZED] = m->params.quantized;
 	count(p, m);
-	p->bytes[PLAN_GRADS] = tensor_bytes(s->grads) + (m->params.half.rank ? tensor_bytes(m->params.half) : 0);
+	p->host = s->optim.far_bytes + s->groups.optim.far_bytes + m->params.far_bytes;
+	if (!m->params.far_bytes)
+		p->bytes[PLAN_GRADS] = tensor_bytes(s->grads) + (m->params.half.rank ? tensor_bytes(m->params.half) : 0);
 	p->bytes[PLAN_STATES] = s->optim.bytes + s->groups.optim.bytes;
+	states = p->bytes[PLAN_STATES] + s->optim.far_bytes + s->groups.optim.far_bytes;
 	/* raw values, the same once more as files for other programs, and the states: whole, whoever has them */
 	files = p->trained_bytes = p->bytes[PLAN_TRAINED];
 	if (s->o.groups.lyrics && p->modules == 0)
 		files += lyrics_bytes(m);	/* by itself, beside the whole model */
-	p->checkpoint = files + p->bytes[PLAN_TRAINED] + p->bytes[PLAN_STATES] * (size_t)exchange_parts(s->o.exchange);
+	p->checkpoint = files + p->bytes[PLAN_TRAINED] + states * (size_t)exchange_parts(s->o.exchange);
 	if (s->o.ema.interval)			/* raw averages, and files of them */
 		p->checkpoint += files + (size_t)p->trained * sizeof(float);
 	ACE_TRY(step_measure(s, s->room, &needs));

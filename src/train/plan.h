@@ -37,6 +37,7 @@ struct plan {
 	size_t checkpoint;		/* bytes of one on the disk */
 	struct forecast forecast;	/* where rates were given */
 	size_t trained_bytes;		/* of all that trains, whichever rank has it */
+	size_t host;			/* cuda: bytes besides, of states and gradients in the host's memory */
 };
 
 const char *plan_name(enum plan_part part);

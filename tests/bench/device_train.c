@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* device_train [--shape B,T,LYRIC,TEXT] [--rank R] [--dropout P] [--full] [--recompute K] [--layers N] [--fp32] [--accumulate N]
- *      [--base int8|fp8] [--feed-forward] [--unmodified] [--one-by-one] [--steps N] [--preset NAME] [--name TEXT]: whole training
+/* device_train [--shape B,T,LYRIC,TEXT] [--rank R] [--dropout P] [--full] [--recompute K] [--layers N] [--fp32|--fp16] [--accumulate N]
+ *      [--base int8|fp8] [--feed-forward] [--unmodified] [--offload] [--offload-gradients] [--one-by-one] [--steps N] [--preset NAME] [--name TEXT]: whole training
  *      steps on a cuda device with random weights, as one JSON
  *      line
  *
@@ -23,7 +23,7 @@ struct options {
 	int rank, interval, layers, steps;
 	int64_t accumulation;
 	float dropout;
-	bool full, fp32, one_by_one, feed_forward, unmodified;
+	bool full, fp32, fp16, one_by_one, feed_forward, unmodified, offload, offload_grads;
 	enum dtype base;
 };
 
@@ -131,13 +131,13 @@ train(struct step *s, struct batch *b, const struct options *o)
 	double mid = median(ms, o->steps);
 	least = ms[0];
 	printf("{\"name\": \"%s\", \"preset\": \"%s\", \"B\": %lld, \"T\": %lld, \"lyric\": %lld, \"text\": %lld, \"rank\": %d, "
-	       "\"dropout\": %g, \"full\": %s, \"recompute\": %d, \"type\": \"%s\", \"base\": \"%s\", \"accumulate\": %lld, \"recorded\": %s, \"ms\": %.3f, "
+	       "\"dropout\": %g, \"full\": %s, \"recompute\": %d, \"type\": \"%s\", \"base\": \"%s\", \"offload\": \"%s\", \"accumulate\": %lld, \"recorded\": %s, \"ms\": %.3f, "
 	       "\"least\": %.3f, \"host_ms\": %.3f, \"loss\": %.5g, \"peak_GiB\": %.3f, \"step_GiB\": %.3f, "
 	       "\"graph_MiB\": %.1f}\n", o->name, o->preset,
 	       (long long)o->shape.B, (long long)o->shape.T, (long long)o->shape.Y, (long long)o->shape.S, o->rank, (double)o->dropout,
-	       o->full ? "true" : "false", o->interval, o->fp32 ? "fp32" : "bf16",
+	       o->full ? "true" : "false", o->interval, o->fp32 ? "fp32" : o->fp16 ? "fp16" : "bf16",
 	       o->base == I8 ? o->feed_forward ? "int8 with feed-forward" : "int8" : o->base == F8 ? "fp8" : "plain",
-	       (long long)o->accumulation,
+	       o->offload_grads ? "states and gradients" : o->offload ? "states" : "no", (long long)o->accumulation,
 	       o->one_by_one ? "false" : "true", mid, least, median(host, o->steps), r.loss, (double)s->dev->peak / 0x1p30,
 	       (double)s->act.size / 0x1p30, ((double)before - (double)after) / 0x1p20);
 	fflush(stdout);
@@ -149,13 +149,13 @@ static void
 run(struct dev *d, const char *folder, const struct options *o)
 {
 	static const char *const targets[] = { "linear_q", "linear_k", "linear_v", "to_q", "to_k", "to_v", "to_out.0" };
-	const struct dit_options how = { .dtype = o->fp32 ? F32 : BF16, .attention_masks = true, .checkpoint_interval = o->interval,
-		.half_grads = o->unmodified, .base = o->base, .quantize_feed_forward = o->feed_forward };
+	const struct dit_options how = { .dtype = o->fp32 ? F32 : o->fp16 ? F16 : BF16, .attention_masks = true, .checkpoint_interval = o->interval,
+		.half_grads = o->unmodified, .far_grads = o->offload_grads, .base = o->base, .quantize_feed_forward = o->feed_forward };
 	const struct lora_options lora = { .target = targets, .n_targets = 7, .rank = o->rank, .alpha = (float)o->rank,
 		.dropout = o->dropout, .seed = 1 };
 	const struct step_options so = { .seed = 42, .flow = FLOW_OPTIONS_DEFAULT, .accumulation = o->accumulation,
 		.clip = { CLIP_NORM, 1 }, .optim = { .rule = OPTIM_ADAMW_BF16, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-6,
-		.weight_decay = 0.01 }, .schedule = { .kind = SCHEDULE_CONSTANT, .rate = 1e-5 }, .one_by_one = o->one_by_one };
+		.weight_decay = 0.01, .far = o->offload }, .schedule = { .kind = SCHEDULE_CONSTANT, .rate = 1e-5 }, .one_by_one = o->one_by_one, .scaler = o->fp16 ? SCALER_DEFAULT : (struct scaler){ 0 } };
 	struct tensor block = sparse_normal(d);
 	struct batch b;
 	struct step s;
@@ -203,6 +203,12 @@ read_options(struct options *o, int argc, char **argv)
 			o->full = true, o->rank = 0;
 		else if (strcmp(argv[i], "--fp32") == 0)
 			o->fp32 = true;
+		else if (strcmp(argv[i], "--fp16") == 0)
+			o->fp16 = true;
+		else if (strcmp(argv[i], "--offload") == 0)
+			o->offload = true;
+		else if (strcmp(argv[i], "--offload-gradients") == 0)
+			o->offload = o->offload_grads = true;
 		else if (strcmp(argv[i], "--base") == 0)
 			o->base = strcmp(next, "int8") == 0 ? I8 : F8, i++;
 		else if (strcmp(argv[i], "--unmodified") == 0)

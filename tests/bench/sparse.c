@@ -123,6 +123,20 @@ sparse_normal(struct dev *d)
 	return x;
 }
 
+/* A weight in F16, by way of F32. */
+static void
+randomize_half(struct dev *d, struct tensor w, struct tensor block, float scale)
+{
+	struct tensor wide = w;
+
+	wide.dtype = F32;
+	sparse_ok(dev_alloc(d, tensor_bytes(wide), "a weight", &wide.data), "memory");
+	sparse_randomize(d, wide, block, scale);
+	d->k->copy(d, w, wide);
+	d->m->sync(d);
+	d->m->free(d, wide.data);
+}
+
 /* A weight in 8 bits: of random numbers in 16, which take a place of its own for a while. */
 static void
 randomize_quantized(struct dev *d, struct param *p, struct tensor block, float scale)
@@ -146,6 +160,8 @@ sparse_fill(struct dit *m, struct tensor block)
 		float scale = w.rank < 2 ? 0.02f : 1.f / sqrtf((float)(tensor_count(w) / w.dim[0]));
 		if (p->scale.rank)
 			randomize_quantized(m->dev, p, block, scale);
+		else if (w.dtype == F16)
+			randomize_half(m->dev, w, block, scale);
 		else
 			sparse_randomize(m->dev, w, block, scale);
 	}

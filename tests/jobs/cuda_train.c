@@ -421,9 +421,11 @@ what_is_not_finite_changes_nothing(void **state)
 static void
 memory_is_taken_as_planned(void **state)
 {
-	static const char *const more[][8] = { { "mixed_precision", "bf16", NULL }, { "mixed_precision", "no", NULL },
+	static const char *const more[][9] = { { "mixed_precision", "bf16", NULL }, { "mixed_precision", "no", NULL },
 		{ "mixed_precision", "bf16", "model_type", "full", "optimizer", "adamw_bf16", NULL },
 		{ "mixed_precision", "bf16", "model_type", "full", "gradient_precision", "unmodified", NULL },
+		{ "mixed_precision", "bf16", "model_type", "full", "optimizer_cpu_offload_method", "torchao", NULL },
+		{ "mixed_precision", "bf16", "model_type", "full", "optimizer_cpu_offload_method", "torchao", "optimizer_offload_gradients", "true", NULL },
 		{ "mixed_precision", "bf16", "gradient_checkpointing", "true", "lora_rank", "128", NULL } };
 
 	(void)state;

@@ -192,6 +192,28 @@ fp16_is_planned_for_a_gpu(void **state)
 	cJSON_Delete(f16);
 }
 
+/* States, then gradients too, leave the device for the host; the rest stays, and so does what a checkpoint has. */
+static void
+states_are_planned_beyond_the_bus(void **state)
+{
+#define FULL "mixed_precision", "bf16", "model_type", "full", "optimizer", "torch-adamw", "device", "cuda"
+	cJSON *here = plan(PAIRS(FULL)), *far = plan(PAIRS(FULL, "optimizer_cpu_offload_method", "torchao"));
+	cJSON *both = plan(PAIRS(FULL, "optimizer_cpu_offload_method", "torchao", "optimizer_offload_gradients", "true"));
+	double trained = number(here, NULL, "trained"), pinned = number(far, NULL, "host_pinned"), grads = number(here, "bytes", "gradients");
+
+	(void)state;
+	assert_true(number(here, NULL, "host_pinned") == 0 && grads >= 4 * trained);
+	assert_true(pinned > 8 * trained && pinned < 12.1 * trained);		/* two moments, and masters of what is bf16 */
+	assert_true(number(far, NULL, "planned") == number(here, NULL, "planned") - pinned);
+	assert_true(number(both, NULL, "host_pinned") == pinned + grads);
+	assert_true(number(both, NULL, "planned") == number(far, NULL, "planned") - grads);
+	assert_true(number(both, NULL, "checkpoint") == number(here, NULL, "checkpoint"));
+	cJSON_Delete(here);
+	cJSON_Delete(far);
+	cJSON_Delete(both);
+#undef FULL
+}
+
 static void
 ranks_are_told_how_long_an_update_takes(void **state)
 {
@@ -258,6 +280,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(a_plan_is_within_two_percent_of_the_run),
 		cmocka_unit_test(without_stores_the_options_say_how_large_a_batch_is),
 		cmocka_unit_test(fp16_is_planned_for_a_gpu),
+		cmocka_unit_test(states_are_planned_beyond_the_bus),
 		cmocka_unit_test(ranks_are_told_how_long_an_update_takes),
 		cmocka_unit_test(one_rank_exchanges_nothing),
 	};

@@ -28,7 +28,8 @@ bool runs_there(const char *out, const char *name);
 /* Values of key in metrics.jsonl, v[1 ... steps]: each step is there once, in order. Returns the steps. */
 int runs_metric(const char *out, const char *key, double v[64]);
 
-/* Files, and losses, norms, rates and adapters, that are the same to the bit. */
+/* Files; losses, norms and rates; these and adapters: that are the same to the bit. */
 void runs_same_file(const char *a, const char *b, const char *name);
+void runs_same_numbers(const char *a, const char *b, int steps);
 void runs_same_run(const char *a, const char *b, int steps);
 #endif

@@ -67,6 +67,8 @@ BUILT(max_grad_norm, NULL)
 BUILT(nonfinite_limit, NULL)
 BUILT(grad_clip_method, NULL)
 BUILT(gradient_precision, NULL)
+BUILT(optimizer_cpu_offload_method, NULL)
+BUILT(optimizer_offload_gradients, NULL)
 /* precision */
 BUILT(mixed_precision, "no fp16 bf16")
 BUILT(base_model_precision, "no_change int8-quanto fp8")

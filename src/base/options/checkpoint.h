@@ -46,7 +46,7 @@
 		"are filled in." },
 	{ .name = "offload_during_save", .type = OPT_BOOL, .initial = "false", .programs = OPT_TRAINING,
 	  .category = "checkpoint",
-	  .help = "Move the model off the device while saving." },
+	  .help = "Accepted without effect: a save takes no memory of the device." },
 	{ .name = "checkpoint_time_limit", .type = OPT_INT, .initial = "0", .programs = OPT_TRAINING,
 	  .category = "checkpoint",
 	  .help = "Save and exit when this many seconds of the batch job are left (also on "

@@ -108,10 +108,11 @@
 	{ .name = "optimizer_cpu_offload_method", .type = OPT_ENUM, .initial = "none",
 	  .programs = OPT_TRAINING, .category = "optimizer",
 	  .allowed = "none torchao",
-	  .help = "Keep optimizer state in host memory." },
+	  .help = "Of a GPU: torchao keeps the optimizer's state in host memory, which the update reads and writes over "
+		"the bus, to the same numbers. On the CPU it is there anyway." },
 	{ .name = "optimizer_offload_gradients", .type = OPT_BOOL, .initial = "false",
 	  .programs = OPT_TRAINING, .category = "optimizer",
-	  .help = "Also keep gradients in host memory." },
+	  .help = "With optimizer_cpu_offload_method=torchao: also keep gradients in host memory. One rank only." },
 	{ .name = "optimizer_release_gradients", .type = OPT_BOOL, .initial = "false",
 	  .programs = OPT_TRAINING, .category = "optimizer",
 	  .help = "Update and free each gradient during the backward pass." },

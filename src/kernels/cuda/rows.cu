@@ -138,10 +138,10 @@ cuda_copy(struct dev *d, struct tensor y, struct tensor x)
 	if (x.dtype != y.dtype)
 		WITH_TYPE16(y.dtype, Y, WITH_TYPE16(x.dtype, X, map_typed<Y, X>(d, y, x, scaled{ 1.f }, "copy")));
 	else if (!x.ld && !y.ld)
-		cuda_ok(d, cudaMemcpyAsync(y.data, x.data, tensor_bytes(x), cudaMemcpyDeviceToDevice, cuda_stream(d)), "copy");
+		cuda_ok(d, cudaMemcpyAsync(y.data, x.data, tensor_bytes(x), cudaMemcpyDefault, cuda_stream(d)), "copy");
 	else
 		cuda_ok(d, cudaMemcpy2DAsync(y.data, (size_t)tensor_ld(y) * size, x.data, (size_t)tensor_ld(x) * size, width,
-		                             (size_t)tensor_rows(x), cudaMemcpyDeviceToDevice, cuda_stream(d)), "copy");
+		                             (size_t)tensor_rows(x), cudaMemcpyDefault, cuda_stream(d)), "copy");
 }
 
 template <class T>
