@@ -62,6 +62,7 @@ struct generate_clip {
 	char *name;			/* of its file in the folder; "" of a single one */
 	char *prompt;
 	char *lyrics;			/* NULL: instrumental */
+	float strength;			/* of all adapters: their own times this */
 };
 
 struct generate_clips {

@@ -102,6 +102,9 @@ generate_model_open(struct generate_model *g, const struct generate_job *j, stru
 
 	*g = (struct generate_model){ .m = m, .job = j, .dev = m->dev };
 	g->branches = !generate_guides(j) ? 1 : guidance_double(&j->loop.guidance) ? 3 : 2;
+	g->scale = malloc((size_t)(m->params.n_modules + 1) * sizeof *g->scale);
+	if (!g->scale)
+		return ace_fail(ACE_ENOMEM, "no memory for the scales of adapters");
 	layers = weak_layers(g);
 	blocks = weak_blocks(g);
 	if (layers.to > m->lyric->n)
@@ -118,6 +121,7 @@ generate_model_close(struct generate_model *g)
 {
 	if (g->memory)
 		g->dev->m->free(g->dev, g->memory);
+	free(g->scale);
 	*g = (struct generate_model){ 0 };
 }
 
@@ -153,6 +157,20 @@ static struct ctx
 ctx_of(struct dev *d, struct arena *a, const struct dit *m)
 {
 	return (struct ctx){ .dev = d, .act = a, .half = dit_half(m) };
+}
+
+/* While a clip is heard, adapters are as strong as it wants them; then their scales are their own again, to the bit. */
+static void
+adapt(struct generate_model *g, bool on)
+{
+	struct params *ps = &g->m->params;
+
+	for (int i = 0; on && i < ps->n_modules; i++)
+		g->scale[i] = ps->module[i].l->scale;
+	for (int i = 0; !on && i < ps->n_modules; i++)
+		ps->module[i].l->scale = g->scale[i];
+	if (on)
+		adapter_strength(ps, g->strength);
 }
 
 /* Lyric states of sample b, from its ids and mask. */
@@ -316,10 +334,12 @@ put_conditions(struct generate_model *g, const struct generate_conditions *c, co
 	for (int b = 0; b < g->branches; b++)
 		put_row(g, host, c, negative, b);
 	free(host);
+	adapt(g, true);
 	for (int b = 0; b < g->branches; b++) {
 		g->m->lyric->weak = b == 0 ? nothing : layers;
 		make_states(g, &ctx, b);
 	}
+	adapt(g, false);
 	g->m->lyric->weak = nothing;
 	g->dev->m->sync(g->dev);
 	return g->dev->status;
@@ -354,7 +374,9 @@ velocity(void *me, float *const out[GENERATION_BRANCHES], int n, const float *x,
 	for (int b = 0; b < n; b++)
 		put(g, tensor_slice(g->in.latents, b, 1), x);
 	put(g, tensor_slice(g->in.timestep, 0, n), times);
+	adapt(g, true);
 	passes(g, &c, n);
+	adapt(g, false);
 	g->dev->m->sync(g->dev);
 	for (int b = 0; b < n; b++) {
 		struct tensor v = tensor_slice(g->v, b, 1);
@@ -368,6 +390,7 @@ ready(struct generate_model *g, int64_t frames, const struct generate_conditions
 {
 	int64_t apart = negative->n > 0 && negative->n != c->prompt.n && g->branches > 1 ? negative->n : 0;
 
+	g->strength = c->strength;
 	ACE_TRY(check_conditions(g, c));
 	ACE_TRY(make_room(g, frames, c->prompt.n, c->ids, apart));
 	return put_conditions(g, c, negative);

@@ -11,7 +11,7 @@
 enum status generate_add(struct generate_clips *c, const char *name, const char *prompt, size_t n, const char *lyrics) ACE_NODISCARD;
 
 /* The clips of a file: what begins with a brace is a library of the Python trainer, else there is a prompt in each line. lyrics: of
- * those that have none of their own; or NULL. */
+ * those that have none of their own; or NULL. adapter_strength in an entry is the clip's. */
 enum status generate_read(struct generate_clips *c, const char *path, const char *lyrics) ACE_NODISCARD;
 
 /* --- generate_settings.c: what ace-generate and validation have in common --- */
@@ -32,6 +32,7 @@ struct generate_conditions {
 	struct generate_text prompt, weak;	/* weak: by a weakened encoder */
 	int32_t *id;			/* [ids] of the lyrics, or one 0; owned */
 	int ids, mask;			/* mask: of all ids, 0 or 1 */
+	float strength;			/* of what adapters add */
 };
 
 struct generate_conditioned {
@@ -58,6 +59,7 @@ struct generate_model {
 	struct tensor apart, apart_mask;	/* a negative prompt of another length; else rank 0 */
 	struct tensor v, states;
 	int branches;
+	float strength, *scale;		/* of the clip; [modules] room for their own scales meanwhile, owned */
 	const float *reference;		/* a latent as large as those to come, borrowed; NULL: none */
 	const struct generation_options *loop;	/* borrowed; NULL: the job's */
 	void (*shows)(void *me, int call, int calls);	/* NULL, or told before each call */

@@ -7,6 +7,7 @@
 #include "data/text_file.h"
 #include "text/chars.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,7 +73,7 @@ generate_add(struct generate_clips *c, const char *name, const char *prompt, siz
 		return no_memory();
 	c->clip = at;
 	at += c->n++;
-	*at = (struct generate_clip){ strdup(name), stripped(prompt, n), lyrics && *lyrics ? strdup(lyrics) : NULL };
+	*at = (struct generate_clip){ strdup(name), stripped(prompt, n), lyrics && *lyrics ? strdup(lyrics) : NULL, 1 };
 	return at->name && at->prompt && (at->lyrics || !lyrics || !*lyrics) ? ACE_OK : no_memory();
 }
 
@@ -98,18 +99,22 @@ static enum status
 add_entry(struct generate_clips *c, const char *path, const cJSON *e, const char *lyrics)
 {
 	static const char *const keys[] = { "prompt", "caption", "tags" };
+	const cJSON *strength = cJSON_GetObjectItemCaseSensitive(e, "adapter_strength");
 	const char *prompt = cJSON_GetStringValue(e), *own = member(e, "lyrics");
 
 	if (!good_name(e->string))
 		return ace_fail(ACE_EDATA, "%s: \"%.60s\" cannot be the name of a file", path, e->string);
 	for (int i = 0; i < 3 && !prompt; i++)
 		prompt = member(e, keys[i]);
-	if (cJSON_GetObjectItemCaseSensitive(e, "adapter_strength"))
-		return ace_fail(ACE_EDATA, "%s: \"%s\" has an adapter_strength, which is not built yet", path, e->string);
+	if (strength && !(cJSON_IsNumber(strength) && fabs(strength->valuedouble) <= 100))
+		return ace_fail(ACE_EDATA, "%s: adapter_strength of \"%s\": wanted a number from -100 to 100", path, e->string);
 	if (!prompt)
 		return ace_fail(ACE_EDATA, "%s: \"%s\" has no prompt; wanted a text, or an object with prompt, caption or tags", path,
 		                e->string);
-	return generate_add(c, e->string, prompt, strlen(prompt), own ? own : lyrics);
+	ACE_TRY(generate_add(c, e->string, prompt, strlen(prompt), own ? own : lyrics));
+	if (strength)
+		c->clip[c->n - 1].strength = (float)strength->valuedouble;
+	return ACE_OK;
 }
 
 static enum status

@@ -183,6 +183,8 @@ generate_encode(struct generate_conditioned *e, const struct generate_job *j, co
 	e->clip = calloc((size_t)e->clips, sizeof *e->clip);
 	if (!e->clip)
 		return ace_fail(ACE_ENOMEM, "no memory for %d clips", c->n);
+	for (int k = 0; k < e->clips; k++)
+		e->clip[k].strength = c->clip[k].strength;
 	ACE_TRY(encode_lyrics(j, c, e));	/* the cheaper one first: it may fail */
 	return encode_prompts(j, c, d, e);
 }

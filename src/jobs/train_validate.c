@@ -5,6 +5,7 @@
  * each time. Ranks that have parts of the blocks hear from it before each pass, and put them together with it. What goes wrong with a
  * clip is a warning; the run goes on, and its numbers are those of one without validation. */
 #include "base/clock.h"
+#include "base/datadir.h"
 #include "base/file.h"
 #include "base/hub.h"
 #include "base/json.h"
@@ -79,21 +80,52 @@ fill_course(struct train_validation *v, const struct settings *s, bool average)
 	v->frames = sampler_frames(v->job.seconds);
 }
 
+/* The prompts of validation_prompt_library: those that come with the programs, or of a file. */
+static enum status
+read_library(struct generate_clips *c, const char *library, const char *lyrics)
+{
+	bool ours = strcmp(library, "true") == 0;
+	char *found = ours ? datadir_find("prompts.json") : NULL;
+	enum status st = !ours || found ? ACE_OK : ace_fail(ACE_ENOINPUT, "validation_prompt_library: datasets/prompts.json is not where "
+	                                                   "the programs were installed");
+
+	if (st == ACE_OK)
+		st = generate_read(c, ours ? found : library, lyrics);
+	free(found);
+	return st;
+}
+
+/* Files are called by the names. */
+static enum status
+check_names(const struct generate_clips *c)
+{
+	for (int i = 0; i < c->n; i++)
+		for (int k = 0; k < i; k++)
+			if (strcmp(c->clip[i].name, c->clip[k].name) == 0)
+				return ace_fail(ACE_ECONFIG, "two prompts for validation are called \"%s\"; wanted names that differ",
+				                c->clip[i].name);
+	return ACE_OK;
+}
+
 /* The prompts in their order; none, and nothing is rendered, when no option gives any. */
 static enum status
 list(struct generate_clips *c, const struct settings *s)
 {
 	const char *prompt = settings_str(s, "validation_prompt"), *lyrics = settings_str(s, "validation_lyrics");
-	const char *library = settings_str(s, "user_prompt_library");
-	bool own = prompt || (lyrics && *lyrics);
+	const char *library = settings_str(s, "user_prompt_library"), *general = settings_str(s, "validation_prompt_library");
+	bool own = prompt || (lyrics && *lyrics), many = settings_bool(s, "validation_prompt_library");
 
-	if (!own && !library)
+	if (!own && !library && !many)
 		return ACE_OK;
 	if (!settings_bool(s, "validation_disable_unconditional"))
 		ACE_TRY(generate_add(c, "unconditional", "", 0, lyrics));
+	if (many)
+		ACE_TRY(read_library(c, general, lyrics));
 	if (library)
 		ACE_TRY(generate_read(c, library, lyrics));
-	return own ? generate_add(c, "validation", prompt ? prompt : "", prompt ? strlen(prompt) : 0, lyrics) : ACE_OK;
+	if (own)
+		ACE_TRY(generate_add(c, "validation", prompt ? prompt : "", prompt ? strlen(prompt) : 0, lyrics));
+	return check_names(c);
 }
 
 /* The other parts of the model must be there: said now, not at the first clip. */
@@ -285,6 +317,8 @@ write_notes(const struct train_validation *v, const struct generate_clip *c, con
 	cJSON_AddNumberToObject(root, "seed", (double)v->seed);
 	cJSON_AddNumberToObject(root, "steps", v->job.loop.steps);
 	cJSON_AddNumberToObject(root, "guidance", v->job.loop.guidance.scale);
+	if (c->strength < 1 || c->strength > 1)
+		cJSON_AddNumberToObject(root, "adapter_strength", (double)c->strength);
 	cJSON_AddNumberToObject(root, "duration", v->job.seconds);
 	st = root ? json_write(path, root) : ace_fail(ACE_ENOMEM, "no memory for a clip's settings");
 	cJSON_Delete(root);

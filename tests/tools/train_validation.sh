@@ -87,6 +87,32 @@ is "$(made after)" "step_6_validation_0.wav " "that was named"
 echo '{"piano": "calm piano", "song": {"tags": "rock", "lyrics": "[verse]\nla"}}' > library.json
 expect 0 "done" "a library of prompts" output_dir=library user_prompt_library=library.json validation_steps=6
 is "$(made library)" "step_6_piano_0.wav step_6_song_0.wav step_6_unconditional_0.wav " "is rendered by its names"
+echo '{"as-is": "rock", "half": {"prompt": "rock", "adapter_strength": 0.5}, "without": {"tags": "rock", "adapter_strength": 0}}' > strengths.json
+expect 0 "done" "a library of prompts with strengths" output_dir=strengths user_prompt_library=strengths.json validation_steps=6 \
+	validation_disable_unconditional=true
+is "$(cd strengths/validation_audio && md5sum -- *.wav | cut -d ' ' -f 1 | sort -u | wc -l)" 3 "is heard with the adapter at each strength"
+cmp -s plain/$lora strengths/$lora
+check $? "and the run is the same"
+for f in alone lora; do
+	# shellcheck disable=SC2046,SC2086
+	"$bin/ace-generate" model=model device=cpu prompts=strengths.json duration=3 steps=3 $([ $f = alone ] || echo lora=strengths) \
+		mixed_precision=no erg_lyric_layers=0-0 erg_diffusion_blocks=1-2 seed=42 output=made-$f 2> log
+done
+cmp made-alone/as-is.wav strengths/validation_audio/step_6_without_0.wav && cmp made-lora/as-is.wav strengths/validation_audio/step_6_as-is_0.wav
+check $? "at strength 0 it is the model without the adapter"
+cmp made-alone/without.wav made-lora/without.wav && cmp -s made-alone/half.wav made-lora/half.wav
+[ $? -eq 1 ]
+check $? "ace-generate takes such a library as well"
+# the list that comes with the programs
+expect 0 "done" "the general library" output_dir=general validation_prompt_library=true validation_steps=6 \
+	validation_num_inference_steps=1 validation_disable_unconditional=true
+is "$(made general | wc -w)" 12 "has twelve prompts"
+expect 66 "none.json: no such file" "a general library of one's own that is not there" output_dir=x validation_prompt_library=none.json
+expect 78 'two prompts for validation are called "piano"' "two prompts of one name" output_dir=x validation_prompt_library=library.json \
+	user_prompt_library=library.json
+echo '{"a": {"prompt": "b", "adapter_strength": "c"}}' > bad.json
+expect 65 'adapter_strength of "a": wanted a number' "a strength that is none" output_dir=x user_prompt_library=bad.json
+
 expect 0 "done" "averages of the weights" output_dir=ema validation_prompt=jazz validation_steps=6 use_ema=true \
 	validation_disable_unconditional=true
 is "$(made ema)" "step_6_validation_0.wav step_6_validation_ema_0.wav " "are rendered as well"

@@ -165,8 +165,8 @@
 	{ .name = "prompt", .type = OPT_STRING, .programs = OPT_GENERATE, .category = "generation",
 	  .help = "What the music is like: genre, instruments, mood, tempo, as in a caption." },
 	{ .name = "prompts", .type = OPT_PATH, .programs = OPT_GENERATE, .category = "generation",
-	  .help = "Several clips: a JSON file of an object, NAME: a prompt, or an object with prompt (or caption, tags) and lyrics; or a "
-		"text file with a prompt a line, named 1, 2 ... output is then a folder." },
+	  .help = "Several clips: a JSON file of an object, NAME: a prompt, or an object with prompt (or caption, tags), lyrics and "
+		"adapter_strength (times that of every lora); or a text file with a prompt a line, named 1, 2 ... output is then a folder." },
 	{ .name = "negative_prompt", .type = OPT_STRING, .initial = "", .programs = OPT_GENERATE, .category = "generation",
 	  .help = "Text of the side that guidance leads away from, in place of what erg_tag and erg_lyric give it." },
 	{ .name = "lora", .type = OPT_STRING, .programs = OPT_GENERATE, .category = "generation", .aliases = "lora_path",

@@ -29,11 +29,13 @@
 	  .programs = OPT_TRAINING, .category = "validation",
 	  .help = "Text of the unconditional side; empty string means zeroed text." },
 	{ .name = "validation_prompt_library", .type = OPT_BOOL_OR_STRING, .initial = "false",
-	  .programs = OPT_CONFIGURED, .category = "validation",
-	  .help = "Use a built-in list of music prompts." },
+	  .programs = OPT_TRAINING, .category = "validation",
+	  .help = "true = render a list of twelve prompts that comes with the programs (datasets/prompts.json); or a file "
+		"like user_prompt_library's." },
 	{ .name = "user_prompt_library", .type = OPT_PATH, .programs = OPT_TRAINING,
 	  .category = "validation",
-	  .help = "JSON object: short name -> text, or object with prompt/caption/tags and lyrics." },
+	  .help = "JSON object: short name -> text, or object with prompt/caption/tags, lyrics and adapter_strength "
+		"(the adapter's scale for this one)." },
 	{ .name = "validation_disable", .type = OPT_BOOL, .initial = "false", .programs = OPT_TRAINING,
 	  .category = "validation",
 	  .help = "No validation at all." },
