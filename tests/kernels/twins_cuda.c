@@ -9,6 +9,8 @@
 static const struct twin_cases *const all[] = { &twins_core, &twins_block, &twins_codec, &twins_pixels, &twins_wave, &twins_text, &twins_lyric, &twins_train,
 	&twins_adapter, &twins_quant };
 
+static const char *only;	/* NULL: all; else kernels in whose names this is */
+
 /* A failure that breaks the device ends the test; others are all said before it fails. */
 static void
 every_case_agrees_on_ref_and_cuda(void **state)
@@ -21,6 +23,8 @@ every_case_agrees_on_ref_and_cuda(void **state)
 	kernels_attach(&d);
 	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
 		for (int j = 0; j < all[i]->n; j++) {
+			if (only && !strstr(all[i]->c[j].kernel, only))
+				continue;
 			bad += twins_check_cuda(&all[i]->c[j], &d);
 			if (d.status == ACE_EDEVICE && strstr(ace_message(), "no cuda twin yet"))
 				d.status = ACE_OK;
@@ -30,12 +34,14 @@ every_case_agrees_on_ref_and_cuda(void **state)
 	assert_int_equal(bad, 0);
 }
 
+/* twins_cuda [PART]: the kernels in whose names PART is */
 int
-main(void)
+main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_case_agrees_on_ref_and_cuda),
 	};
 
+	only = argc > 1 ? argv[1] : NULL;
 	return test_without_cuda() ? 0 : cmocka_run_group_tests(tests, NULL, NULL);
 }

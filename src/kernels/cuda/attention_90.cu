@@ -346,6 +346,8 @@ backward_keys(const __grid_constant__ CUtensorMap mq, const __grid_constant__ CU
 		wg::wait<0>();
 		wg::hold(gv);
 		wg::hold(gk);
+		/* The warp's reads of fact come before the writes that follow: all of them meet in __syncwarp, whose order its first lane
+		 * hands on by arriving (release) and the writers take over by waiting (acquire). racecheck names them as hazards. */
 		__syncwarp();
 		if (lane == 0)
 			wg::barrier_arrive(empty + 8 * at);
