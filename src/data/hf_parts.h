@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "data/hf_repo.h"
 #include "data/hf_rows.h"
+#include "data/hf_song.h"
 
 /* All files below the root, sorted; paths relative to it, owned. */
 struct hf_listing {
@@ -45,4 +46,23 @@ void hf_samples_close(struct hf_samples *s);
 /* *json: its texts as a row: members of its .json, "caption" of its .txt, "lyrics" of its .lyrics; owned by the caller. Sets key,
  * audio, cell and code of the row, which are borrowed until the next call. */
 enum status hf_samples_next(struct hf_samples *s, struct hf_row *row, cJSON **json, bool *more) ACE_NODISCARD;
+
+/* --- hf_song_texts.c: what a row says --- */
+
+enum { HF_NAME = 256 };			/* bytes of a column's name, with its end */
+
+enum status hf_no_memory(void);
+
+/* Text of a cell, owned; *good: it is UTF-8 without 0 and not too long. NULL: the cell is no text, or (good) no memory. */
+char *hf_text_of(struct cell c, bool *good);
+
+/* The next of names between commas; false: there are no more. */
+bool hf_next_name(const char **list, char name[HF_NAME]);
+
+/* A further caption, which is taken over; blank ones and those that are there are freed. */
+void hf_add_caption(struct hf_song *s, char *text);
+
+/* All captions of a row, and its lyrics. *bad: a text is none. */
+enum status hf_take_captions(struct hf_song *s, struct cell row, const struct hf_columns *c, bool *bad) ACE_NODISCARD;
+enum status hf_take_lyrics(struct hf_song *s, struct cell row, const struct hf_columns *c, bool *bad) ACE_NODISCARD;
 #endif

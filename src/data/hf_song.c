@@ -4,8 +4,6 @@
 #include "base/file.h"
 #include "data/discover.h"
 #include "data/hf_parts.h"
-#include "text/buffer.h"
-#include "text/chars.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -14,13 +12,7 @@
 #include <strings.h>
 #include <sys/stat.h>
 
-enum { TEXT_LIMIT = 1 << 20, NAME = 256, PATH_LIMIT = 4000 };
-
-static enum status
-no_memory(void)
-{
-	return ace_fail(ACE_ENOMEM, "no memory for a row");
-}
+enum { PATH_LIMIT = 4000 };
 
 /* The row is not usable: code, with a message that begins with its place. */
 static void
@@ -42,262 +34,6 @@ hf_song_free(struct hf_song *s)
 	*s = (struct hf_song){ 0 };
 }
 
-/* --- texts --- */
-
-/* Text of a cell, owned; *good: it is UTF-8 without 0 and not too long. NULL: the cell is no text, or (good) no memory. */
-static char *
-text_of(struct cell c, bool *good)
-{
-	const char *text;
-	size_t n;
-
-	*good = true;
-	if (cell_kind(c) != CELL_TEXT || !cell_text(c, &text, &n))
-		return NULL;
-	*good = n <= TEXT_LIMIT && !memchr(text, 0, n) && utf8_valid(text, n) == n;
-	return *good ? strndup(text, n) : NULL;
-}
-
-static bool
-is_blank(const char *text)
-{
-	size_t n = strlen(text);
-
-	chars_strip(&text, &n, true, true, char_is_space);
-	return n == 0;
-}
-
-/* One caption more, moved; blank ones and those that are there already are dropped. */
-static void
-add_caption(struct hf_song *s, char *text)
-{
-	bool known = is_blank(text) || s->captions == HF_CAPTIONS;
-
-	for (int i = 0; i < s->captions && !known; i++)
-		known = strcmp(s->caption[i], text) == 0;
-	if (known)
-		free(text);
-	else
-		s->caption[s->captions++] = text;
-}
-
-static bool
-is_list_column(struct cell c)
-{
-	return (c.schema && c.schema->format[0] == '+' && strchr("lLw", c.schema->format[1])) || cell_kind(c) == CELL_LIST;
-}
-
-/* Elements of a list that are texts, joined by ", "; owned. NULL when memory is out or one is bad. */
-static char *
-joined(struct cell list, bool *good)
-{
-	struct buffer b = { 0 };
-	int64_t n = cell_count(list);
-
-	*good = true;
-	for (int64_t i = 0; i < n && *good && b.len <= TEXT_LIMIT; i++) {
-		const char *text;
-		size_t len;
-		struct cell c = cell_element(list, i);
-		if (cell_kind(c) != CELL_TEXT || !cell_text(c, &text, &len))
-			continue;
-		*good = !memchr(text, 0, len) && utf8_valid(text, len) == len;
-		if (b.len > 0)
-			buffer_str(&b, ", ");
-		buffer_add(&b, text, len);
-	}
-	*good = *good && b.len <= TEXT_LIMIT;
-	if (!buffer_done(&b) || !*good) {
-		buffer_free(&b);
-		return NULL;
-	}
-	return b.data;
-}
-
-/* Text, number or list of a cell as one text; NULL: nothing, or not good. */
-static char *
-rendered(struct cell c, bool *good)
-{
-	double x;
-
-	*good = true;
-	if (cell_kind(c) == CELL_LIST)
-		return joined(c, good);
-	if (cell_kind(c) == CELL_TEXT)
-		return text_of(c, good);
-	if (cell_number(c, &x))
-		return file_path("%g", x);
-	return NULL;
-}
-
-/* Texts of a column: one, or one for each element of a list. */
-static void
-take_alternatives(struct hf_song *s, struct cell c, bool *bad)
-{
-	int64_t n = cell_kind(c) == CELL_LIST ? cell_count(c) : 1;
-
-	for (int64_t i = 0; i < n && s->captions < HF_CAPTIONS; i++) {
-		bool good;
-		char *text = text_of(cell_kind(c) == CELL_LIST ? cell_element(c, i) : c, &good);
-		*bad |= !good;
-		if (text)
-			add_caption(s, text);
-	}
-}
-
-/* The next name of a list between commas into name; false: no more. */
-static bool
-next_name(const char **list, char name[NAME])
-{
-	while (**list) {
-		const char *from = *list;
-		size_t n = strcspn(from, ",");
-		*list += n + (from[n] == ',');
-		while (n > 0 && *from == ' ')
-			from++, n--;
-		while (n > 0 && from[n - 1] == ' ')
-			n--;
-		if (n > 0 && n < NAME) {
-			memcpy(name, from, n);
-			name[n] = 0;
-			return true;
-		}
-	}
-	return false;
-}
-
-static void
-take_columns(struct hf_song *s, struct cell row, const char *list, bool *bad)
-{
-	char name[NAME];
-
-	while (list && next_name(&list, name))
-		take_alternatives(s, cell_member(row, name), bad);
-}
-
-/* Members of the struct recaption: other wordings of the whole caption. */
-static void
-take_recaptions(struct hf_song *s, struct cell row, bool *bad)
-{
-	struct cell r = cell_member(row, "recaption");
-	int64_t n = cell_kind(r) == CELL_STRUCT ? cell_count(r) : 0;
-
-	for (int64_t i = 0; i < n && i < HF_CAPTIONS; i++) {
-		const char *name;
-		bool good;
-		char *text = text_of(cell_member_at(r, i, &name), &good);
-		*bad |= !good;
-		if (text)
-			add_caption(s, text);
-	}
-}
-
-/* A list of tags as upstream's trainer reads it: no tags are "music". */
-static enum status
-take_tags(struct hf_song *s, struct cell row, struct cell tags, bool *bad)
-{
-	bool good;
-	char *text = joined(tags, &good);
-
-	*bad |= !good;
-	if (!text)
-		return good ? no_memory() : ACE_OK;
-	if (is_blank(text)) {
-		free(text);
-		text = strdup("music");
-		if (!text)
-			return no_memory();
-	}
-	s->tags = true;
-	add_caption(s, text);
-	take_recaptions(s, row, bad);
-	return ACE_OK;
-}
-
-static enum status
-take_fields(struct hf_song *s, struct cell row, const char *fields, bool *bad)
-{
-	struct buffer b = { 0 };
-	char name[NAME];
-	int parts = 0;
-
-	while (next_name(&fields, name)) {
-		struct cell c = cell_member(row, name);
-		bool good;
-		char *text;
-		if (strcmp(name, "tags") == 0 && is_list_column(c) && parts == 0 && !strchr(fields, ',') && !*fields)
-			return take_tags(s, row, c, bad);	/* tags alone */
-		text = rendered(c, &good);
-		*bad |= !good;
-		if (text && !is_blank(text)) {
-			if (parts++ > 0)
-				buffer_char(&b, ' ');
-			buffer_str(&b, text);
-		}
-		free(text);
-	}
-	if (parts > 0 && buffer_done(&b))
-		add_caption(s, b.data);
-	else
-		buffer_free(&b);
-	return parts > 0 && b.bad ? no_memory() : ACE_OK;
-}
-
-static enum status
-take_captions(struct hf_song *s, struct cell row, const struct hf_columns *c, bool *bad)
-{
-	struct cell tags = cell_member(row, "tags");
-	enum status st = ACE_OK;
-
-	take_columns(s, row, c->caption ? c->caption : "caption", bad);
-	if (s->captions == 0)
-		take_columns(s, row, c->fallback, bad);
-	if (s->captions == 0 && c->fields)
-		st = take_fields(s, row, c->fields, bad);
-	if (s->captions == 0 && !c->fields && st == ACE_OK) {
-		take_alternatives(s, cell_member(row, "prompt"), bad);
-		if (s->captions == 0 && is_list_column(tags))
-			st = take_tags(s, row, tags, bad);
-		else if (s->captions == 0)
-			take_alternatives(s, tags, bad);
-	}
-	if (s->captions == 0 && st == ACE_OK)
-		take_columns(s, row, c->description, bad);
-	return st;
-}
-
-/* "write a ... song that genre is" on one line: a leftover of how lyrics were made, not lyrics. */
-static bool
-is_leftover(const char *text)
-{
-	for (const char *from; (from = strstr(text, "write a ")); text = from + 1) {
-		const char *to = strstr(from + 7, " song that genre is"), *eol = strchr(from, '\n');
-		if (to && (!eol || to < eol))
-			return true;
-	}
-	return false;
-}
-
-static enum status
-take_lyrics(struct hf_song *s, struct cell row, const struct hf_columns *c, bool *bad)
-{
-	const char *names[3] = { c->lyrics ? c->lyrics : "lyrics", "norm_lyrics", NULL };
-
-	for (int i = 0; names[i] && !s->lyrics; i++) {
-		struct cell v = cell_member(row, names[i]);
-		bool good;
-		if (cell_kind(v) != CELL_TEXT)
-			continue;
-		s->lyrics = text_of(v, &good);
-		*bad |= !good;
-		if (good && !s->lyrics)
-			return no_memory();
-	}
-	if (s->lyrics && is_leftover(s->lyrics))
-		*s->lyrics = 0;
-	return ACE_OK;
-}
-
 static enum status
 take_key(struct hf_song *s, const struct hf_row *row)
 {
@@ -312,13 +48,13 @@ take_key(struct hf_song *s, const struct hf_row *row)
 		if (cell_int(c, &n))
 			s->key = file_path("%lld", (long long)n);
 		else
-			s->key = text_of(c, &good);
+			s->key = hf_text_of(c, &good);
 		if (s->key && (!*s->key || strlen(s->key) > PATH_LIMIT)) {
 			free(s->key);
 			s->key = NULL;
 		}
 	}
-	return row->key && !s->key ? no_memory() : ACE_OK;
+	return row->key && !s->key ? hf_no_memory() : ACE_OK;
 }
 
 /* --- the sound --- */
@@ -451,7 +187,7 @@ find_sound(struct hf_song *s, const struct hf_row *row, const struct hf_columns 
 		s->bytes = row->audio;
 		s->size = row->audio_size;
 		s->name = strdup(row->audio_name);
-		return s->name ? ACE_OK : no_memory();
+		return s->name ? ACE_OK : hf_no_memory();
 	}
 	*inside = false;
 	if (cell_kind(a) == CELL_STRUCT) {
@@ -460,16 +196,16 @@ find_sound(struct hf_song *s, const struct hf_row *row, const struct hf_columns 
 			s->bytes = NULL;
 		/* read without the bytes, a name alone does not tell whether they are there */
 		*inside = !b.schema && !b.json && a.schema;
-		s->name = text_of(cell_member(a, "path"), &good);
+		s->name = hf_text_of(cell_member(a, "path"), &good);
 	} else if (cell_kind(a) == CELL_BYTES) {
 		if (!cell_text(a, &s->bytes, &s->size))
 			s->bytes = NULL;
 	} else {
 		int64_t n;
-		s->name = c->bare && cell_int(a, &n) ? file_path("%lld", (long long)n) : text_of(a, &good);
+		s->name = c->bare && cell_int(a, &n) ? file_path("%lld", (long long)n) : hf_text_of(a, &good);
 	}
 	for (int i = 0; i < 3 && !s->name && good && !s->bytes; i++)
-		s->name = text_of(cell_member(row->cell, names[i]), &good);
+		s->name = hf_text_of(cell_member(row->cell, names[i]), &good);
 	if (!good)
 		reject(s, row, "bad_row", "the path of its sound is no UTF-8 text");
 	return ACE_OK;
@@ -524,9 +260,9 @@ take_stem(struct hf_song *s, const struct hf_row *row)
 	dot = songs_is_sound(name) ? strrchr(name, '.') : NULL;
 	text = strndup(name, dot && dot > name ? (size_t)(dot - name) : strlen(name));
 	if (!text)
-		return no_memory();
+		return hf_no_memory();
 	s->stem = true;
-	add_caption(s, text);
+	hf_add_caption(s, text);
 	if (s->captions == 0)
 		reject(s, row, "caption_missing", "no caption in it, and no name of a file");
 	return ACE_OK;
@@ -545,8 +281,8 @@ hf_song_read(struct hf_song *s, const struct hf_repo *repo, const struct hf_row 
 		return ACE_OK;
 	}
 	take_seconds(s, row->cell);
-	ACE_TRY(take_captions(s, row->cell, c, &bad));
-	ACE_TRY(take_lyrics(s, row->cell, c, &bad));
+	ACE_TRY(hf_take_captions(s, row->cell, c, &bad));
+	ACE_TRY(hf_take_lyrics(s, row->cell, c, &bad));
 	if (bad)
 		reject(s, row, "bad_text", "a caption or the lyrics are no UTF-8 text of at most 1 MiB");
 	else if (s->captions == 0 && !c->stem)
@@ -577,7 +313,7 @@ hf_song_columns(const struct hf_columns *c, const char *const *more, bool bytes)
 		c->description ? c->description : "", c->lyrics ? c->lyrics : "lyrics" };
 	enum { LISTS = sizeof lists / sizeof *lists };
 	size_t most = 3, n = 0;
-	char **out, name[NAME];
+	char **out, name[HF_NAME];
 
 	for (int i = 0; i < LISTS; i++)
 		for (const char *p = lists[i]; *p; p++)
@@ -589,7 +325,7 @@ hf_song_columns(const struct hf_columns *c, const char *const *more, bool bytes)
 		return NULL;
 	out[n++] = bytes ? strdup(audio) : file_path("%s.path", audio);
 	for (int i = 0; i < LISTS; i++)
-		for (const char *p = lists[i]; next_name(&p, name);)
+		for (const char *p = lists[i]; hf_next_name(&p, name);)
 			out[n++] = strdup(name);
 	for (int i = 0; more && more[i]; i++)
 		out[n++] = strdup(more[i]);
