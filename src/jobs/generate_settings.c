@@ -38,7 +38,8 @@ fill_model(struct generate_job *j, const struct settings *s)
 
 	j->dit = (struct dit_options){ .dtype = is(s, "base_model_default_dtype", "bf16") ? half : F32,
 		.attention_masks = is(s, "attention_masks", "original") };
-	j->dit.base = is(s, "base_model_precision", "int8-quanto") ? I8 : is(s, "base_model_precision", "fp8") ? F8 : j->dit.dtype;
+	j->dit.base = is(s, "base_model_precision", "int8-quanto") ? I8 : is(s, "base_model_precision", "fp8") ? F8 :
+		is(s, "base_model_precision", "int4-quanto") || is(s, "base_model_precision", "int4") ? I4 : j->dit.dtype;
 	j->dit.quantize_feed_forward = settings_bool(s, "quantize_feed_forward");
 	j->device = device_kind(s);
 	j->threads = (int)settings_i64(s, "threads");

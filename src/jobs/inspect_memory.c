@@ -116,7 +116,7 @@ print_forecast(FILE *out, const struct train_job *j, const struct plan *p)
 static void
 print_lines(FILE *out, const struct train_job *j, const struct plan *p, const char *from, double libraries)
 {
-	const char *quantized = j->dit.base == I8 ? "int8" : j->dit.base == F8 ? "fp8" : NULL;
+	const char *quantized = j->dit.base == I8 ? "int8" : j->dit.base == F8 ? "fp8" : j->dit.base == I4 ? "int4" : NULL;
 	char what[96];
 
 	fprintf(out, "a step of %lld x %lld frames (%.0f s), %lld text rows, %lld lyric tokens: %s\n", (long long)p->shape.B,

@@ -32,10 +32,11 @@ fill_model(struct train_job *j, const struct settings *s)
 	j->f16 = half == F16;
 	if (j->f16 && j->full)			/* the weights are the masters */
 		j->dit.dtype = F32;
-	j->dit.base = is(s, "base_model_precision", "int8-quanto") ? I8 : is(s, "base_model_precision", "fp8") ? F8 : j->dit.dtype;
+	j->dit.base = is(s, "base_model_precision", "int8-quanto") ? I8 : is(s, "base_model_precision", "fp8") ? F8 :
+		is(s, "base_model_precision", "int4-quanto") || is(s, "base_model_precision", "int4") ? I4 : j->dit.dtype;
 	if (j->f16 && j->device == DEV_CUDA && (j->full || j->dit.base != j->dit.dtype))
 		return ace_fail(ACE_ECONFIG, "mixed_precision=fp16 with %s is not built for device=cuda; wanted bf16",
-		                j->full ? "model_type=full" : "a base_model_precision of 8 bits");
+		                j->full ? "model_type=full" : "a base_model_precision of 8 or 4 bits");
 	j->dit.quantize_feed_forward = settings_bool(s, "quantize_feed_forward");
 	j->lyrics = settings_bool(s, "lyrics_embedder_train");
 	j->dit.lyrics_train = j->lyrics && !j->full;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* list_quant.h - kernels of frozen weights in 8 bits (training.md section 7)
+/* list_quant.h - kernels of frozen weights in 8 and 4 bits (training.md section 7)
  *
  * A matrix w [N, C] is kept as q [N, C], I8 or F8 (e4m3), and a scale for each row [N]: w' = scale q. */
 #ifndef ACE_KERNELS_LIST_QUANT_H
@@ -12,6 +12,12 @@
  *   right [N, n] and below [m, C] of w's type are put beside it, w [N + m, C + n]; their rank 0: none, n or m is 0. The lower
  *   right corner is left alone.
  *
+ * quantize4: the same in 4 bits, as optimum-quanto's qint4 (its MaxOptimizer and quantize_affine, axis 0): q [N, C] I4, and for each row
+ *   scale [N, 2, G] of w's type: first the scales of its G groups of C / G neighbours, then their shifts. shift = -min w,
+ *   scale = (max w - min w) / 15, q = (w + shift) / scale to the nearest whole number (halves to even) within 0 .. 15; where scale is 0, q
+ *   is 0. Each difference, sum and quotient is rounded to w's type.
+ * dequantize4: as dequantize, w' = scale q - shift, product and difference each rounded to w's type, which scale has too.
+ *
  * f8_rows: x [N, K], each column times its c [K] F32 (rank 0: as it is), as q [N, K] F8 dense and a scale for each row s [N] F32:
  *   s = max |c x| / 448, q = c x (448 / max) rounded to nearest even, 0 where s is 0.
  * f8_product: y [N, M] = or += s t (x w^T) + b, of x [N, K] with row scales s [N] and w [M, K] with row scales t [M], both F8, dense;
@@ -21,6 +27,9 @@
 	K(quantize, cpu, (struct dev * d, struct tensor q, struct tensor scale, struct tensor w))                     \
 	K(dequantize, cpu, (struct dev * d, struct tensor w, struct tensor q, struct tensor scale, struct tensor right, \
 	                    struct tensor below))                                                                     \
+	K(quantize4, ref, (struct dev * d, struct tensor q, struct tensor scale, struct tensor w))                    \
+	K(dequantize4, cpu, (struct dev * d, struct tensor w, struct tensor q, struct tensor scale, struct tensor right, \
+	                     struct tensor below))                                                                    \
 	K(f8_rows, ref, (struct dev * d, struct tensor q, struct tensor s, struct tensor x, struct tensor c))         \
 	K(f8_product, ref, (struct dev * d, struct tensor y, struct tensor x, struct tensor s, struct tensor w,       \
 	                    struct tensor t, struct tensor b, bool add))                                              \

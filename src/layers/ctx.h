@@ -38,7 +38,7 @@ void ctx_weaken(const struct ctx *c, struct tensor q);
 
 struct param {
 	const char *name;	/* exactly the name in the safetensors file; borrowed from the model */
-	struct tensor value;	/* F32, BF16 or F16; of a frozen matrix I8 or F8 where scale is there */
+	struct tensor value;	/* F32, BF16 or F16; of a frozen matrix I8, F8 or I4 where scale is there */
 	struct tensor scale;	/* of value's rows, as ops/quant.h makes them; rank 0: value is what it says */
 	struct tensor grad;	/* added to by backward; data NULL when frozen. F32; BF16 of a linear layer's weight where that is
 				 * asked for (params.h) */

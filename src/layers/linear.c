@@ -28,7 +28,7 @@ matrix(const struct linear *l, struct tensor w)
 	return tensor_view(w, 2, linear_out(l), linear_in(l));
 }
 
-/* W as a product takes it: itself, or made from 8 bits on top of the arena. */
+/* W as a product takes it: itself, or made from 8 or 4 bits on top of the arena. */
 static struct tensor
 weight(struct ctx *c, const struct linear *l)
 {
@@ -37,7 +37,7 @@ weight(struct ctx *c, const struct linear *l)
 
 	if (!l->w.scale.rank)
 		return q;
-	w = arena_tensor(c->act, q.dtype == I8 ? l->w.scale.dtype : c->half, 2, q.dim[0], q.dim[1]);
+	w = arena_tensor(c->act, q.dtype == F8 ? c->half : l->w.scale.dtype, 2, q.dim[0], q.dim[1]);
 	quant_undo(c->dev, w, q, l->w.scale, none, none);
 	return w;
 }

@@ -20,7 +20,7 @@ enum { LINEARS = ADAPTERS };
 
 struct linears {
 	struct tensor w;		/* [out + r, in + r] BF16; rank 0: not side by side; without data where q is there */
-	struct tensor q, scale;		/* [out, in] I8 or F8, [out]; or rank 0 */
+	struct tensor q, scale;		/* [out, in] I8 or F8, [out]; I4, [out, 2, groups]; or rank 0 */
 	struct tensor turned, ones;	/* F8 that goes into products as it is: q the other way round [in, out], and in ones */
 	struct tensor right, below;	/* [out, r], [r, in] BF16: in w, or with q by themselves; without adapters rank 0 */
 	struct tensor b;		/* [out] BF16 (F32 where results are), or rank 0 */

@@ -39,7 +39,7 @@ struct dit_options {
 	enum dtype dtype;		/* of the matrices: F32, BF16 or F16 */
 	bool attention_masks;		/* false: every mask inside the blocks is ones, as in the packaged copy (section 11) */
 	bool projectors;		/* read the projectors as well */
-	enum dtype base;		/* I8 or F8: frozen matrices are kept so (training.md section 7); else as dtype says */
+	enum dtype base;		/* I8, F8 or I4: frozen matrices are kept so (training.md section 7); else as dtype says */
 	bool quantize_feed_forward;	/* those of the feed-forward too */
 	bool lyrics_train;		/* the lyric modules will train beside adapters: they are F32, and not kept so */
 	int checkpoint_interval;	/* 0: off; n: blocks whose index is a multiple of n are recomputed */

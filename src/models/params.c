@@ -150,16 +150,20 @@ params_quantizes(const struct params *ps, const char *name, int rank)
 {
 	if (ps->left && strncmp(name, ps->left, strlen(ps->left)) == 0)
 		return false;
-	return (ps->base == I8 || ps->base == F8) && (rank != 3 || ps->quantize_conv1d);
+	return (ps->base == I8 || ps->base == F8 || ps->base == I4) && (rank != 3 || ps->quantize_conv1d);
 }
 
-/* The value, just read, gives way to its 8 bits. */
+/* The value, just read, gives way to its 8 or 4 bits; rows that are no pairs stay as they are. */
 static enum status
 quantize(struct params *ps, struct param *p)
 {
 	struct tensor w = p->value, wm = tensor_view(w, 2, w.dim[0], tensor_count(w) / w.dim[0]);
-	struct tensor q = w, scale = tensor_of(NULL, ps->base == I8 ? w.dtype : F32, 1, w.dim[0]);
+	struct tensor q = w, scale = tensor_of(NULL, ps->base == F8 ? F32 : w.dtype, 1, w.dim[0]);
 
+	if (ps->base == I4 && wm.dim[1] % 2 != 0)
+		return ACE_OK;
+	if (ps->base == I4)
+		scale = tensor_of(NULL, w.dtype, 3, w.dim[0], INT64_C(2), wm.dim[1] / quant_group(wm.dim[1]));
 	q.dtype = ps->base;
 	ACE_TRY(params_own(ps, tensor_bytes(q), p->name, &q.data));
 	ACE_TRY(params_own(ps, tensor_bytes(scale), p->name, &scale.data));
@@ -344,7 +348,7 @@ params_train(struct params *ps, const char *prefix)
 		if (p->train || is_adapter(p->name) || strncmp(p->name, prefix, strlen(prefix)) != 0)
 			continue;
 		if (p->scale.rank)
-			return ace_fail(ACE_ECONFIG, "%s is kept in 8 bits (base_model_precision) and cannot train", p->name);
+			return ace_fail(ACE_ECONFIG, "%s is kept in %d bits (base_model_precision) and cannot train", p->name, ps->base == I4 ? 4 : 8);
 		p->train = true;
 		ps->changes++;
 		if (dev_like(ps->dev) == DEV_CUDA || weights_is_copy(ps->w, p->value) || (dev_is_dry(ps->dev) && !p->value.data))

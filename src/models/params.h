@@ -19,11 +19,11 @@ struct params {
 	struct weights *w;		/* owned by the model; stays open as long as the params are used */
 	struct dev *dev;
 	enum dtype dtype;		/* of the matrices: F32, BF16 or F16; vectors and tables are F32 always */
-	enum dtype base;		/* I8 or F8: what frozen linear layers are kept in; as dtype: as they are */
+	enum dtype base;		/* I8, F8 or I4: what frozen linear layers are kept in; as dtype: as they are */
 	bool quantize_conv1d;		/* those of three dimensions too, which else stay as they are */
 	bool apart;			/* no layers are put side by side */
 	const char *left;		/* borrowed: modules whose names begin so stay as they are; NULL: none */
-	size_t quantized;		/* bytes of those in 8 bits, with their scales */
+	size_t quantized;		/* bytes of those in 8 or 4 bits, with their scales */
 	struct param **param;		/* base params first, then adapters A, B, A, B ... */
 	int n, cap;
 	struct module *module;		/* linear layers, in order; the index is the layer's dropout stream */

@@ -128,12 +128,12 @@ pack_weights(struct params *ps, struct linears *g, struct linear *const l[], int
 	return d->status;
 }
 
-/* The 8 bits and scales of several layers one behind the other; once, as they do not depend on adapters. */
+/* The 8 or 4 bits and scales of several layers one behind the other; once, as they do not depend on adapters. */
 static enum status
 join_quantized(struct params *ps, struct linears *g, struct linear *const l[], int n)
 {
 	struct tensor q = tensor_of(NULL, l[0]->w.value.dtype, 2, g->out, g->in);
-	struct tensor scale = tensor_of(NULL, l[0]->w.scale.dtype, 1, g->out);
+	struct tensor scale = l[0]->w.scale;
 	struct dev *d = ps->dev;
 	int64_t row = 0;
 
@@ -142,6 +142,7 @@ join_quantized(struct params *ps, struct linears *g, struct linear *const l[], i
 		g->scale = l[0]->w.scale;
 		return ACE_OK;
 	}
+	scale.dim[0] = g->out;
 	ACE_TRY(params_own(ps, tensor_bytes(q), l[0]->w.name, &q.data));
 	ACE_TRY(params_own(ps, tensor_bytes(scale), l[0]->w.name, &scale.data));
 	for (int i = 0; i < n; i++) {

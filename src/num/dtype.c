@@ -7,7 +7,7 @@ static const struct { const char *name; size_t size; } types[] = {
 	[F32] = { "F32", 4 },  [BF16] = { "BF16", 2 }, [F16] = { "F16", 2 }, [F8] = { "F8_E4M3", 1 },
 	[I8] = { "I8", 1 },    [I32] = { "I32", 4 },   [I64] = { "I64", 8 }, [F64] = { "F64", 8 },
 	[U8] = { "U8", 1 },    [U16] = { "U16", 2 },   [U32] = { "U32", 4 }, [I16] = { "I16", 2 },
-	[BOOL] = { "BOOL", 1 },
+	[BOOL] = { "BOOL", 1 }, [I4] = { "I4", 1 },
 };
 
 size_t
@@ -26,7 +26,7 @@ bool
 dtype_parse(const char *name, enum dtype *t)
 {
 	for (size_t i = 0; i < sizeof types / sizeof *types; i++)
-		if (strcmp(types[i].name, name) == 0) {
+		if (i != I4 && strcmp(types[i].name, name) == 0) {
 			*t = (enum dtype)i;
 			return true;
 		}
@@ -41,7 +41,7 @@ load(const void *p, enum dtype t, int64_t i)
 	case F64: return ((const double *)p)[i];
 	case BF16: return bf16_to_f32(((const uint16_t *)p)[i]);
 	case F16: return f16_to_f32(((const uint16_t *)p)[i]);
-	case F8: case I8: case I32: case I64: case U8: case U16: case U32: case I16: case BOOL: break;
+	case F8: case I8: case I32: case I64: case U8: case U16: case U32: case I16: case BOOL: case I4: break;
 	}
 	return NAN;
 }
@@ -54,7 +54,7 @@ store(void *p, enum dtype t, int64_t i, double v)
 	case F64: ((double *)p)[i] = v; break;
 	case BF16: ((uint16_t *)p)[i] = f32_to_bf16((float)v); break;
 	case F16: ((uint16_t *)p)[i] = f32_to_f16((float)v); break;
-	case F8: case I8: case I32: case I64: case U8: case U16: case U32: case I16: case BOOL: break;
+	case F8: case I8: case I32: case I64: case U8: case U16: case U32: case I16: case BOOL: case I4: break;
 	}
 }
 

@@ -8,8 +8,9 @@
 #include <stdint.h>
 #include <string.h>
 
-/* F32 BF16 F16 F8 I8 I32 I64 are computed with; F64 U8 U16 U32 I16 BOOL occur in files only. F8 is e4m3. */
-enum dtype { F32, BF16, F16, F8, I8, I32, I64, F64, U8, U16, U32, I16, BOOL };
+/* F32 BF16 F16 F8 I8 I32 I64 are computed with; F64 U8 U16 U32 I16 BOOL occur in files only. F8 is e4m3. I4 occurs in memory only: 0 .. 15,
+ * two in a byte, the first in its lower half; rows are of even length, and dtype_size is of such a pair. */
+enum dtype { F32, BF16, F16, F8, I8, I32, I64, F64, U8, U16, U32, I16, BOOL, I4 };
 
 size_t dtype_size(enum dtype t);
 

@@ -30,7 +30,7 @@ tensor_count(struct tensor x)
 size_t
 tensor_bytes(struct tensor x)
 {
-	return (size_t)tensor_count(x) * dtype_size(x.dtype);
+	return (size_t)tensor_count(x) * dtype_size(x.dtype) / (x.dtype == I4 ? 2 : 1);
 }
 
 int64_t
@@ -108,7 +108,7 @@ stride_bytes(struct tensor x)
 		return dtype_size(x.dtype);
 	for (int i = 1; i + 1 < x.rank; i++)
 		rows *= x.dim[i];
-	return (size_t)(rows * tensor_ld(x)) * dtype_size(x.dtype);
+	return (size_t)(rows * tensor_ld(x)) * dtype_size(x.dtype) / (x.dtype == I4 ? 2 : 1);
 }
 
 struct tensor

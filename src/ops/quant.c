@@ -5,9 +5,33 @@
 
 #include <assert.h>
 
+static bool
+in_groups(struct tensor q, struct tensor scale)
+{
+	return q.dtype == I4 && scale.rank == 3 && scale.dim[0] == tensor_rows(q) && scale.dim[1] == 2 && tensor_cols(q) % 2 == 0 &&
+	       scale.dim[2] > 0 && tensor_cols(q) % scale.dim[2] == 0 && !scale.ld && !q.ld;
+}
+
+int64_t
+quant_group(int64_t width)
+{
+	int64_t group = 128;
+
+	if (width <= group)
+		return width;
+	while (width % group != 0 && group > 32)
+		group -= 32;
+	return width % group == 0 ? group : width;
+}
+
 void
 quant_make(struct dev *d, struct tensor q, struct tensor scale, struct tensor w)
 {
+	if (q.dtype == I4) {
+		assert(in_groups(q, scale) && scale.dtype == w.dtype && tensor_count(q) == tensor_count(w) && !w.ld);
+		d->k->quantize4(d, q, scale, w);
+		return;
+	}
 	assert((q.dtype == I8 || q.dtype == F8) && scale.dtype == (q.dtype == I8 ? w.dtype : F32));
 	assert(tensor_count(q) == tensor_count(w) && tensor_count(scale) == tensor_rows(w) && !w.ld);
 	d->k->quantize(d, q, scale, w);
@@ -16,12 +40,16 @@ quant_make(struct dev *d, struct tensor q, struct tensor scale, struct tensor w)
 void
 quant_undo(struct dev *d, struct tensor w, struct tensor q, struct tensor scale, struct tensor right, struct tensor below)
 {
-	assert(w.rank == 2 && (q.dtype == I8 || q.dtype == F8) && tensor_count(scale) == tensor_rows(q));
+	assert(w.rank == 2 && (q.dtype == I4 ? in_groups(q, scale) && scale.dtype == w.dtype
+	                                     : (q.dtype == I8 || q.dtype == F8) && tensor_count(scale) == tensor_rows(q)));
 	assert(!right.rank || (right.dtype == w.dtype && tensor_rows(right) == tensor_rows(q)));
 	assert(!below.rank || (below.dtype == w.dtype && tensor_cols(below) == tensor_cols(q)));
 	assert(w.dim[0] == tensor_rows(q) + (below.rank ? tensor_rows(below) : 0));
 	assert(w.dim[1] == tensor_cols(q) + (right.rank ? tensor_cols(right) : 0));
-	d->k->dequantize(d, w, q, scale, right, below);
+	if (q.dtype == I4)
+		d->k->dequantize4(d, w, q, scale, right, below);
+	else
+		d->k->dequantize(d, w, q, scale, right, below);
 }
 
 void

@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* quant.h - frozen weights in 8 bits; formulas and shapes stand in kernels/list_quant.h */
+/* quant.h - frozen weights in 8 bits or 4; formulas and shapes stand in kernels/list_quant.h */
 #ifndef ACE_OPS_QUANT_H
 #define ACE_OPS_QUANT_H
 
 #include "dev/dev.h"
 #include "num/tensor.h"
 
+/* q I8, F8 or I4. */
 void quant_make(struct dev *d, struct tensor q, struct tensor scale, struct tensor w);
+
+/* I4: how many numbers of a row of so many have a scale together: 128, less by 32 while it does not divide, not below 32; else the row,
+ * as all rows of at most 128 do (optimum-quanto's QModuleMixin). */
+int64_t quant_group(int64_t width);
+
 /* w = scale q, with right and below (rank 0: none) beside it. */
 void quant_undo(struct dev *d, struct tensor w, struct tensor q, struct tensor scale, struct tensor right, struct tensor below);
 

@@ -184,6 +184,7 @@ file_type(enum dtype t)
 	case U32:
 	case I16:
 	case BOOL:
+	case I4:
 		break;
 	}
 	assert(!"a type that stores do not use");

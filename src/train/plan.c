@@ -13,7 +13,7 @@ plan_name(enum plan_part part)
 	switch (part) {
 	case PLAN_BASE_MAPPED: return "base weights, mapped";
 	case PLAN_BASE_COPIED: return "base weights, converted";
-	case PLAN_BASE_QUANTIZED: return "base weights, in 8 bits";
+	case PLAN_BASE_QUANTIZED: return "base weights, in few bits";
 	case PLAN_TRAINED: return "values that train";
 	case PLAN_GRADS: return "gradients";
 	case PLAN_GATHERED: return "blocks that are put together";

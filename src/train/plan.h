@@ -11,7 +11,7 @@
 enum plan_part {
 	PLAN_BASE_MAPPED,		/* frozen weights as pages of their file */
 	PLAN_BASE_COPIED,		/* frozen weights of another type than the file's; of a cuda device: all of them */
-	PLAN_BASE_QUANTIZED,		/* frozen weights in 8 bits, with their scales */
+	PLAN_BASE_QUANTIZED,		/* frozen weights in 8 or 4 bits, with their scales */
 	PLAN_TRAINED,			/* values that train: adapters */
 	PLAN_GRADS,
 	PLAN_GATHERED,			/* sharding: blocks that are put together from all ranks, sums on their way */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* device_train [--shape B,T,LYRIC,TEXT] [--rank R] [--dropout P] [--full] [--recompute K] [--layers N] [--fp32|--fp16] [--accumulate N]
- *      [--base int8|fp8] [--feed-forward] [--unmodified] [--offload] [--offload-gradients] [--one-by-one] [--steps N] [--preset NAME] [--name TEXT]: whole training
+ *      [--base int8|int4|fp8] [--feed-forward] [--unmodified] [--offload] [--offload-gradients] [--one-by-one] [--steps N] [--preset NAME] [--name TEXT]: whole training
  *      steps on a cuda device with random weights, as one JSON
  *      line
  *
@@ -136,7 +136,7 @@ train(struct step *s, struct batch *b, const struct options *o)
 	       "\"graph_MiB\": %.1f}\n", o->name, o->preset,
 	       (long long)o->shape.B, (long long)o->shape.T, (long long)o->shape.Y, (long long)o->shape.S, o->rank, (double)o->dropout,
 	       o->full ? "true" : "false", o->interval, o->fp32 ? "fp32" : o->fp16 ? "fp16" : "bf16",
-	       o->base == I8 ? o->feed_forward ? "int8 with feed-forward" : "int8" : o->base == F8 ? "fp8" : "plain",
+	       o->base == I8 ? o->feed_forward ? "int8 with feed-forward" : "int8" : o->base == F8 ? "fp8" : o->base == I4 ? o->feed_forward ? "int4 with feed-forward" : "int4" : "plain",
 	       o->offload_grads ? "states and gradients" : o->offload ? "states" : "no", (long long)o->accumulation,
 	       o->one_by_one ? "false" : "true", mid, least, median(host, o->steps), r.loss, (double)s->dev->peak / 0x1p30,
 	       (double)s->act.size / 0x1p30, ((double)before - (double)after) / 0x1p20);
@@ -210,7 +210,7 @@ read_options(struct options *o, int argc, char **argv)
 		else if (strcmp(argv[i], "--offload-gradients") == 0)
 			o->offload = o->offload_grads = true;
 		else if (strcmp(argv[i], "--base") == 0)
-			o->base = strcmp(next, "int8") == 0 ? I8 : F8, i++;
+			o->base = strcmp(next, "int8") == 0 ? I8 : strcmp(next, "int4") == 0 ? I4 : F8, i++;
 		else if (strcmp(argv[i], "--unmodified") == 0)
 			o->unmodified = true;
 		else if (strcmp(argv[i], "--feed-forward") == 0)

@@ -137,13 +137,13 @@ randomize_half(struct dev *d, struct tensor w, struct tensor block, float scale)
 	d->m->free(d, wide.data);
 }
 
-/* A weight in 8 bits: of random numbers in 16, which take a place of its own for a while. */
+/* A weight in 8 or 4 bits: of random numbers in 16, which take a place of its own for a while. */
 static void
 randomize_quantized(struct dev *d, struct param *p, struct tensor block, float scale)
 {
 	struct tensor q = tensor_view(p->value, 2, p->value.dim[0], tensor_count(p->value) / p->value.dim[0]), w = q;
 
-	w.dtype = p->scale.dtype == F32 && q.dtype == I8 ? F32 : BF16;
+	w.dtype = p->scale.dtype == F32 && q.dtype != F8 ? F32 : BF16;
 	sparse_ok(dev_alloc(d, tensor_bytes(w), "a weight", &w.data), "memory");
 	sparse_randomize(d, w, block, scale);
 	d->k->quantize(d, q, p->scale, w);

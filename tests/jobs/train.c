@@ -185,27 +185,31 @@ a_full_training_goes_on_too_and_leaves_a_model(void **state)
 	runs_fails(ACE_ECONFIG, "init_lora", runs_at("refused"), PAIRS("model_type", "full", "init_lora", runs_at("whole")));
 }
 
-/* On a base in 8 bits adapters learn much the same, and go on bit for bit; nothing of the base is in what is saved. */
+/* On a base in 8 bits or 4 adapters learn much the same, and go on bit for bit; nothing of the base is in what is saved. */
 static void
-adapters_train_on_a_base_in_8_bits(void **state)
+adapters_train_on_a_base_in_few_bits(void **state)
 {
-	const char *const base[] = { "int8-quanto", "fp8" };
+	const char *const base[] = { "int8-quanto", "fp8", "int4-quanto" };
+	const double tol[] = { 0.02, 0.1, 0.2 };
 	double plain[64], loss[64];
 
 	(void)state;
 	assert_int_equal(runs_metric(runs_at("whole"), "train_loss", plain), 6);
-	for (int i = 0; i < 2; i++) {
-		const char *a = runs_at(i ? "fp8" : "int8"), *b = runs_at(i ? "fp8-parts" : "int8-parts");
+	for (int i = 0; i < 3; i++) {
+		char a[600], b[700];
+		snprintf(a, sizeof a, "%s", runs_at(base[i]));
+		snprintf(b, sizeof b, "%s-parts", a);
 		runs_must(a, PAIRS("base_model_precision", base[i], "quantize_feed_forward", i ? "true" : "false"));
 		runs_must(b, PAIRS("base_model_precision", base[i], "quantize_feed_forward", i ? "true" : "false", "max_train_steps", "3"));
 		runs_must(b, PAIRS("base_model_precision", base[i], "quantize_feed_forward", i ? "true" : "false"));
 		runs_same_run(a, b, 6);
 		assert_int_equal(runs_metric(a, "train_loss", loss), 6);
 		for (int k = 1; k <= 6; k++)
-			if (loss[k] == plain[k] || !(fabs(loss[k] - plain[k]) <= (i ? 0.1 : 0.02) * plain[k]))
+			if (loss[k] == plain[k] || !(fabs(loss[k] - plain[k]) <= tol[i] * plain[k]))
 				fail_msg("%s, step %d: loss %.6g, %.6g on the plain base", base[i], k, loss[k], plain[k]);
 	}
 	runs_fails(ACE_ECONFIG, "8 bits", runs_at("refused"), PAIRS("model_type", "full", "base_model_precision", "fp8"));
+	runs_fails(ACE_ECONFIG, "4 bits", runs_at("refused"), PAIRS("model_type", "full", "base_model_precision", "int4"));
 }
 
 /* A copy of the list with its clips once more, held out. */
@@ -348,7 +352,7 @@ main(void)
 		cmocka_unit_test(a_fresh_start_keeps_what_was_there_apart),
 		cmocka_unit_test(a_look_writes_nothing),
 		cmocka_unit_test(an_adapter_is_gone_on_from_with_its_count_or_a_given_one),
-		cmocka_unit_test(adapters_train_on_a_base_in_8_bits),
+		cmocka_unit_test(adapters_train_on_a_base_in_few_bits),
 		cmocka_unit_test(fp16_goes_on_with_its_loss_scale),
 		cmocka_unit_test(a_full_training_goes_on_too_and_leaves_a_model),
 		cmocka_unit_test(held_out_clips_have_a_loss),

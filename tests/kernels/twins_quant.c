@@ -21,6 +21,24 @@ undo_beside(struct dev *d, struct tensor *t)
 }
 
 static void
+make4(struct dev *d, struct tensor *t)
+{
+	d->k->quantize4(d, t[0], t[1], t[2]);
+}
+
+static void
+undo4(struct dev *d, struct tensor *t)
+{
+	d->k->dequantize4(d, t[0], t[1], t[2], (struct tensor){ 0 }, (struct tensor){ 0 });
+}
+
+static void
+undo4_beside(struct dev *d, struct tensor *t)
+{
+	d->k->dequantize4(d, t[0], t[1], t[2], t[3], t[4]);
+}
+
+static void
 f8_rows(struct dev *d, struct tensor *t)
 {
 	d->k->f8_rows(d, t[0], t[1], t[2], (struct tensor){ 0 });
@@ -52,7 +70,7 @@ f8_turn(struct dev *d, struct tensor *t)
 
 #define T(type, ...) { type, __VA_ARGS__, TWIN_NORMAL }
 #define ZERO(type, ...) { type, __VA_ARGS__, TWIN_ZERO }
-/* What is stored in 8 bits is compared to the bit. */
+/* What is stored in 8 bits or 4 is compared to the bit. */
 static const struct twin_case cases[] = {
 	{ "quantize", make, 1e-6, 0, { T(I8, 2, { 37, 203 }), T(F32, 1, { 37 }), T(F32, 2, { 37, 203 }) }, NULL },
 	{ "quantize", make, 1e-6, 0, { T(I8, 2, { 37, 520 }), T(BF16, 1, { 37 }), T(BF16, 2, { 37, 520 }) }, NULL },
@@ -70,6 +88,18 @@ static const struct twin_case cases[] = {
 	  { T(BF16, 2, { 72, 88 }), T(I8, 2, { 40, 64 }), T(BF16, 1, { 40 }), T(BF16, 2, { 40, 24 }), T(BF16, 2, { 32, 64 }) }, NULL },
 	{ "dequantize", undo_beside, 1e-7, 0,
 	  { T(BF16, 2, { 7, 9 }), T(F8, 2, { 5, 6 }), T(F32, 1, { 5 }), T(BF16, 2, { 5, 3 }), T(BF16, 2, { 2, 6 }) }, NULL },
+	{ "quantize4", make4, 1e-6, 0, { T(I4, 2, { 37, 204 }), T(F32, 3, { 37, 2, 1 }), T(F32, 2, { 37, 204 }) }, NULL },
+	{ "quantize4", make4, 1e-6, 0, { T(I4, 2, { 37, 640 }), T(BF16, 3, { 37, 2, 5 }), T(BF16, 2, { 37, 640 }) }, NULL },
+	{ "quantize4", make4, 1e-6, 0, { T(I4, 2, { 1, 2 }), T(F32, 3, { 1, 2, 1 }), T(F32, 2, { 1, 2 }) }, NULL },
+	{ "quantize4", make4, 1e-6, 0, { T(I4, 2, { 3, 64 }), T(BF16, 3, { 3, 2, 2 }), ZERO(BF16, 2, { 3, 64 }) }, NULL },
+	{ "dequantize4", undo4, 1e-7, 0, { T(F32, 2, { 37, 204 }), T(I4, 2, { 37, 204 }), T(F32, 3, { 37, 2, 6 }) }, "s.." },
+	{ "dequantize4", undo4, 1e-7, 0, { T(BF16, 2, { 131, 256 }), T(I4, 2, { 131, 256 }), T(BF16, 3, { 131, 2, 2 }) }, "s.." },
+	{ "dequantize4", undo4, 1e-7, 0, { T(F32, 2, { 131, 288 }), T(I4, 2, { 131, 288 }), T(F32, 3, { 131, 2, 3 }) }, "s.." },
+	{ "dequantize4", undo4, 1e-7, 0, { T(F32, 2, { 5, 2 }), T(I4, 2, { 5, 2 }), T(F32, 3, { 5, 2, 1 }) }, NULL },
+	{ "dequantize4", undo4_beside, 1e-7, 0,
+	  { T(BF16, 2, { 72, 88 }), T(I4, 2, { 40, 64 }), T(BF16, 3, { 40, 2, 2 }), T(BF16, 2, { 40, 24 }), T(BF16, 2, { 32, 64 }) }, NULL },
+	{ "dequantize4", undo4_beside, 1e-7, 0,
+	  { T(BF16, 2, { 7, 9 }), T(I4, 2, { 5, 6 }), T(BF16, 3, { 5, 2, 1 }), T(BF16, 2, { 5, 3 }), T(BF16, 2, { 2, 6 }) }, NULL },
 	{ "f8_rows", f8_rows, 1e-6, 0, { T(F8, 2, { 37, 203 }), T(F32, 1, { 37 }), T(F32, 2, { 37, 203 }) }, "..h ..s" },
 	{ "f8_rows", f8_rows, 1e-6, 0, { T(F8, 2, { 37, 2560 }), T(F32, 1, { 37 }), T(F32, 2, { 37, 2560 }) }, "..h ..H" },
 	{ "f8_rows", f8_rows, 1e-6, 0, { T(F8, 2, { 9, 12800 }), T(F32, 1, { 9 }), T(F32, 2, { 9, 12800 }) }, "!..h ..H" },

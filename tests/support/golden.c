@@ -149,7 +149,7 @@ golden_i64(const struct st_file *f, const char *name)
 		case I32: p[i] = ((const int32_t *)x.data)[i]; break;
 		case U8: case BOOL: p[i] = ((const uint8_t *)x.data)[i]; break;
 		case F32: p[i] = (int64_t)((const float *)x.data)[i]; break;
-		case BF16: case F16: case F8: case I8: case F64: case U16: case U32: case I16:
+		case BF16: case F16: case F8: case I8: case F64: case U16: case U32: case I16: case I4:
 			fail_msg("%s: tensor %s is %s, wanted integers", f->path, name, dtype_name(x.dtype));
 		}
 	return y;

@@ -47,6 +47,8 @@ twins_fill(struct tensor x, enum twin_fill how, int below, uint64_t index)
 			((int64_t *)x.data)[i] = (int64_t)rng_u32(r, (uint64_t)i);
 		else if (x.dtype == U8)
 			((uint8_t *)x.data)[i] = (uint8_t)v;
+		else if (x.dtype == I4)			/* a pair is any byte */
+			((uint8_t *)x.data)[i / 2] = (uint8_t)rng_below(r, (uint64_t)i, 256);
 		else if (x.dtype == I8)
 			((int8_t *)x.data)[i] = (int8_t)rng_below(r, (uint64_t)i, 256);
 		else if (x.dtype == F8)

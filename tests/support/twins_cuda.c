@@ -41,25 +41,31 @@ host_tensor(const struct twin_case *c, int i, char how)
 	return x;
 }
 
+static size_t
+row_bytes(enum dtype t, int64_t numbers)
+{
+	return (size_t)numbers * dtype_size(t) / (t == I4 ? 2 : 1);
+}
+
 /* x as the variant stores it, dense in the host's memory or apart: rows of ld, gaps of GAP_BYTE. */
 static struct tensor
 stored(struct tensor x, char how)
 {
 	struct tensor y = x;
-	size_t size;
+	size_t row;
 
 	if ((how == 'h' || how == 'H') && x.dtype == F32)
 		y.dtype = BF16;
 	if (how == 's' || how == 'H')
 		y.ld = tensor_cols(x) + GAP;
-	size = dtype_size(y.dtype);
-	y.data = bytes_of((size_t)(tensor_rows(y) * tensor_ld(y)) * size);
-	memset(y.data, GAP_BYTE, (size_t)(tensor_rows(y) * tensor_ld(y)) * size);
+	row = row_bytes(y.dtype, tensor_ld(y));
+	y.data = bytes_of((size_t)tensor_rows(y) * row);
+	memset(y.data, GAP_BYTE, (size_t)tensor_rows(y) * row);
 	for (int64_t r = 0; r < tensor_rows(x); r++) {
-		char *to = (char *)y.data + (size_t)(r * tensor_ld(y)) * size;
-		const char *from = (const char *)x.data + (size_t)(r * tensor_cols(x)) * dtype_size(x.dtype);
+		char *to = (char *)y.data + (size_t)r * row;
+		const char *from = (const char *)x.data + (size_t)r * row_bytes(x.dtype, tensor_cols(x));
 		if (y.dtype == x.dtype)
-			memcpy(to, from, (size_t)tensor_cols(x) * size);
+			memcpy(to, from, row_bytes(x.dtype, tensor_cols(x)));
 		else
 			dtype_convert(to, BF16, from, F32, tensor_cols(x));
 	}
@@ -73,14 +79,14 @@ run(const struct twin_case *c, struct dev *d, const struct tensor *in, struct te
 	struct tensor on[TWIN_TENSORS];
 
 	for (int i = 0; i < n; i++) {
-		size_t bytes = (size_t)(tensor_rows(in[i]) * tensor_ld(in[i])) * dtype_size(in[i].dtype);
+		size_t bytes = (size_t)tensor_rows(in[i]) * row_bytes(in[i].dtype, tensor_ld(in[i]));
 		on[i] = got[i] = in[i];
 		assert_ok(dev_alloc(d, bytes, c->kernel, &on[i].data));
 		d->m->upload(d, on[i].data, in[i].data, bytes);
 	}
 	c->call(d, on);
 	for (int i = 0; i < n; i++) {
-		size_t bytes = (size_t)(tensor_rows(in[i]) * tensor_ld(in[i])) * dtype_size(in[i].dtype);
+		size_t bytes = (size_t)tensor_rows(in[i]) * row_bytes(in[i].dtype, tensor_ld(in[i]));
 		got[i].data = bytes_of(bytes);
 		d->m->download(d, got[i].data, on[i].data, bytes);
 		d->m->free(d, on[i].data);
@@ -168,7 +174,7 @@ check(const struct twin_case *c, struct dev *d, const char *word)
 	for (int k = 0; k < 2; k++)
 		run(c, d, in, got[k], n);
 	for (int i = 0; i < n; i++) {
-		size_t bytes = (size_t)(tensor_rows(in[i]) * tensor_ld(in[i])) * dtype_size(in[i].dtype);
+		size_t bytes = (size_t)tensor_rows(in[i]) * row_bytes(in[i].dtype, tensor_ld(in[i]));
 		if (d->status == ACE_OK) {
 			ok = agrees(c, word, i, got[0][i], ref[i]) && ok;
 			if (memcmp(got[0][i].data, got[1][i].data, bytes) != 0) {

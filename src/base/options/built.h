@@ -71,7 +71,7 @@ BUILT(optimizer_cpu_offload_method, NULL)
 BUILT(optimizer_offload_gradients, NULL)
 /* precision */
 BUILT(mixed_precision, "no fp16 bf16")
-BUILT(base_model_precision, "no_change int8-quanto fp8")
+BUILT(base_model_precision, "no_change int8-quanto fp8 int4-quanto int4")
 BUILT(quantize_feed_forward, NULL)
 BUILT(disable_tf32, NULL)
 BUILT(base_model_default_dtype, NULL)

@@ -11,8 +11,9 @@
 	  .allowed = "no_change int8-quanto fp8 int4-quanto int4 int2-quanto fp8-quanto int8-torchao "
 		"fp8-torchao nf4-bnb",
 	  .help = "Storage of frozen weights (model_type=lora): as they are; int8-quanto, whole numbers "
-		"of 8 bits and a scale a row; fp8, e4m3 numbers and a scale a row. Other names are "
-		"known and refused." },
+		"of 8 bits and a scale a row; fp8, e4m3 numbers and a scale a row; int4-quanto (or int4), whole "
+		"numbers of 4 bits, with a scale and a shift for every 128 of a row. Other names are known and "
+		"refused." },
 	{ .name = "base_model_default_dtype", .type = OPT_ENUM, .initial = "bf16",
 	  .programs = OPT_TRAINING | OPT_INIT_MODEL | OPT_GENERATE,
 	  .category = "precision",
