@@ -172,6 +172,7 @@ static const struct twin_case cases[] = {
 	WIDE_ATTENTION("attention", 129, 77, 128, 2),
 	WIDE_ATTENTION("attention", 200, 300, 64, 3),
 	WIDE_ATTENTION("attention", 1, 2, 128, 1),
+	WIDE_ATTENTION("attention", 200, 140, 64, 35),	/* more blocks than multiprocessors */
 	ATTENTION("attention_backward", 130, 3),
 	ATTENTION("attention", 1, 9),
 	{ "glu_conv", glu_conv, 1e-6, 0, { X(101), X(202), N(3, { 202, 1, 3 }), N(1, { 202 }) }, NULL },

@@ -21,7 +21,8 @@ cuda_attention(struct dev *d, struct tensor o, struct tensor lse, struct tensor 
 
 	p.q = q.data, p.k = k.data, p.v = v.data, p.o = o.data;
 	p.lse = (float *)lse.data, p.qmask = (const float *)qmask.data, p.kmask = (const float *)kmask.data;
-	if (q.dtype == BF16 && attention_90_can(d->cuda->arch, z.w) && attention_90_forward(z, d->cuda->stream, p))
+	if (q.dtype == BF16 && attention_90_can(d->cuda->arch, z.w) &&
+	    attention_90_forward(z, d->cuda->processors, d->cuda->stream, p))
 		;
 	else if (q.dtype == BF16 && attention_half_can(z.w))
 		attention_half_forward(z, d->cuda->stream, p);

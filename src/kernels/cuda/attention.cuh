@@ -26,7 +26,7 @@ void attention_half_backward(struct attention_sizes z, cudaStream_t stream, cuda
 
 /* The same on Hopper's own instructions; false: this device, width or alignment is not for it, and nothing was done. */
 bool attention_90_can(int arch, int64_t width);
-bool attention_90_forward(struct attention_sizes z, cudaStream_t stream, const struct attention_pointers &p);
+bool attention_90_forward(struct attention_sizes z, int processors, cudaStream_t stream, const struct attention_pointers &p);
 bool attention_90_backward(struct attention_sizes z, cudaStream_t stream, cudaStream_t beside, const struct attention_pointers &p);
 
 enum { ATTENTION_WIDEST = 256 };

@@ -1,513 +1,342 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Softmax attention of bf16 numbers on Hopper's own instructions: one group of warps brings tiles, two multiply 64 rows each.
- * J. Shah et al., FlashAttention-3, 2024; as in attention_half.cu the backward pass runs once over keys and once over queries,
- * so that no sum depends on which block came first. */
-#include "kernels/cuda/attention.cuh"
-#include "kernels/cuda/tensor_map.cuh"
-#include "kernels/cuda/wgmma.cuh"
+/* Softmax attention of bf16 numbers on Hopper's own instructions, forward: a block a multiprocessor takes units of the work in turn,
+ * and its two groups multiply by turns, so that one's exponentials run beside the other's products.
+ *
+ * A unit is WIDE queries of a head, 64 a group. Those that would leave a last round mostly empty are cut in two: 64 queries,
+ * of every tile of keys each group takes one half, and the halves are added at the end, always in the same order. */
+#include "kernels/cuda/attention_90.cuh"
 
-#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-#define HOPPER 1
-#else
-#define HOPPER 0
-#endif
+using namespace hopper;
 
 namespace {
 
-enum { GROUP = 128, THREADS = 3 * GROUP, WIDE = 128, TILE = 64, ROW = 128 };	/* rows resident and passing; bytes of a half's row */
-[[maybe_unused]] constexpr float LOG2E = 1.4426950408889634f, LN2 = 0.6931471805599453f;
+/* whole: units of all WIDE queries, the first of each head's; all: those and the halves. tiles: WIDE queries of a head, `rest`: the
+ * head's last queries are at most 64, and a half. */
+struct plan {
+	int whole, all, tiles, rest;
+};
 
-[[maybe_unused]] __device__ __forceinline__ float
-exp2_of(float x)
+struct unit {
+	int b, h, first;
+	bool half;
+};
+
+[[maybe_unused]] __device__ __forceinline__ struct unit
+unit_of(const struct attention_sizes &z, const struct plan &plan, int u)
 {
-	float y;
+	int heads = z.B * z.H, cut = 2 * (heads * plan.tiles - plan.whole), v = u - plan.whole, head, first;
 
-	asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
-	return y;
-}
-
-/* --- where tiles and barriers lie --- */
-
-template <int W, int ROWS>
-__device__ __forceinline__ constexpr uint32_t
-bytes()
-{
-	return ROWS * W * 2;
-}
-
-/* All halves of a tile of ROWS rows from row first on. */
-template <int W, int ROWS>
-__device__ __forceinline__ void
-fetch_tile(uint32_t to, const CUtensorMap *map, int head, int first, int b, uint32_t barrier)
-{
-#pragma unroll
-	for (int i = 0; i < W / 64; i++)
-		wg::fetch(to + i * ROWS * ROW, map, head * W + 64 * i, first, b, barrier);
-}
-
-/* c = rows of tile a (of A rows, from row `from` on) times the rows of tile b (of B rows), over all W columns. */
-template <int W, int A, int B, int N>
-__device__ __forceinline__ void
-multiply(float (&c)[N][4], uint32_t a, int from, uint32_t b)
-{
-#pragma unroll
-	for (int k = 0; k < W / 16; k++)
-		wg::product(c, wg::along(a + (k / 4) * A * ROW + from * ROW + (k % 4) * 32),
-		            wg::along(b + (k / 4) * B * ROW + (k % 4) * 32), k > 0);
-}
-
-/* c += p, 16 columns a fragment, times the rows of tile b (of B rows). */
-template <int B, int P, int N>
-__device__ __forceinline__ void
-multiply_across(float (&c)[N][4], const uint32_t (&p)[P][4], uint32_t b)
-{
-#pragma unroll
-	for (int u = 0; u < P; u++)
-		wg::product(c, p[u], wg::across(b + u * 16 * ROW, B * ROW), 1);
-}
-
-template <int N>
-__device__ __forceinline__ void
-pack(uint32_t (&p)[N / 2][4], const float (&s)[N][4])
-{
-#pragma unroll
-	for (int u = 0; u < N / 2; u++)
-		mma::left_of(p[u], s[2 * u], s[2 * u + 1]);
-}
-
-template <int N>
-__device__ __forceinline__ void
-clear(float (&c)[N][4])
-{
-#pragma unroll
-	for (int j = 0; j < N; j++)
-		c[j][0] = c[j][1] = c[j][2] = c[j][3] = 0.f;
-}
-
-/* Rows row and row + 8 of c, times their factors, where they are below rows. */
-template <int N>
-__device__ __forceinline__ void
-store(bf16 *to, int64_t ld, const float (&c)[N][4], int row, int col, int rows, float first, float second)
-{
-#pragma unroll
-	for (int j = 0; j < N; j++) {
-		if (row < rows)
-			*reinterpret_cast<uint32_t *>(to + row * ld + 8 * j + col) = pack_bf16(c[j][0] * first, c[j][1] * first);
-		if (row + 8 < rows)
-			*reinterpret_cast<uint32_t *>(to + (row + 8) * ld + 8 * j + col) = pack_bf16(c[j][2] * second, c[j][3] * second);
+	if (v >= cut) {
+		head = v - cut;
+		first = plan.tiles * WIDE;
+	} else {
+		int tile = v < 0 ? u : plan.whole + v / 2;
+		head = tile / plan.tiles;
+		first = (tile - head * plan.tiles) * WIDE + (v < 0 ? 0 : TILE * (v & 1));
 	}
+	return { head / z.H, head % z.H, first, v >= 0 };
 }
-
-/* Bits of the keys from first on that are there and seen; the same in all lanes. */
-template <int N>
-__device__ __forceinline__ void
-seen_keys(uint32_t (&seen)[N], const float *mask, int first, int count, int lane)
-{
-#pragma unroll
-	for (int i = 0; i < N; i++) {
-		int j = first + 32 * i + lane;
-		seen[i] = __ballot_sync(~0u, j < count && mask[j] == 1.f);
-	}
-}
-
-/* --- forward: WIDE queries a block, WIDE keys a tile --- */
 
 template <int W>
 constexpr int
 forward_bytes()
 {
-	return 1024 + 5 * WIDE * W * 2 + 128;
+	return 1024 + 5 * WIDE * W * 2 + TILE * W * 4 + 4 * GROUP * 4 + 128;
+}
+
+/* Addresses in shared memory: tiles, what the second group gives to the first, barriers. */
+template <int W>
+struct room {
+	uint32_t q, k, v, full_q, empty_q, full_k, full_v, empty_k, empty_v;
+	float *given;
+
+	__device__ __forceinline__
+	room(unsigned char *memory)
+	{
+		constexpr uint32_t BYTES = bytes<W, WIDE>();
+		uint32_t start = mma::shared(memory), given_at;
+
+		q = (start + 1023) & ~1023u, k = q + BYTES, v = k + 2 * BYTES, given_at = v + 2 * BYTES;
+		full_q = given_at + TILE * W * 4 + 4 * GROUP * 4, empty_q = full_q + 8;
+		full_k = full_q + 16, full_v = full_q + 32, empty_k = full_q + 48, empty_v = full_q + 64;
+		given = reinterpret_cast<float *>(memory + (given_at - start));
+	}
+};
+
+/* What a lane knows of its two rows: greatest score, sum of exponentials below it. */
+struct rows {
+	float top[2], sum[2];
+};
+
+/* Scores become probabilities up to a factor; shrink: what was made before has to be multiplied by. seen: keys that count. */
+template <int N>
+__device__ __forceinline__ void
+soften(float (&s)[N][4], struct rows &r, float (&shrink)[2], const uint32_t (&seen)[N / 4], float scale, int col)
+{
+	uint32_t all = ~0u;
+
+#pragma unroll
+	for (int i = 0; i < N / 4; i++)
+		all &= seen[i];
+	if (all != ~0u)
+#pragma unroll
+		for (int j = 0; j < N; j++)
+#pragma unroll
+			for (int e = 0; e < 4; e++)
+				if (!(seen[j / 4] >> (8 * (j % 4) + col + (e & 1)) & 1))
+					s[j][e] = -INFINITY;
+#pragma unroll
+	for (int i = 0; i < 2; i++) {
+		float high = r.top[i], part = 0.f;
+#pragma unroll
+		for (int j = 0; j < N; j++)
+			high = fmaxf(high, fmaxf(s[j][2 * i], s[j][2 * i + 1]));
+		high = fmaxf(high, __shfl_xor_sync(~0u, high, 1));
+		high = fmaxf(high, __shfl_xor_sync(~0u, high, 2));
+		float base = high == -INFINITY ? 0.f : high * scale;
+		shrink[i] = exp2_of(r.top[i] * scale - base);
+#pragma unroll
+		for (int j = 0; j < N; j++) {
+			s[j][2 * i] = exp2_of(s[j][2 * i] * scale - base);
+			s[j][2 * i + 1] = exp2_of(s[j][2 * i + 1] * scale - base);
+			part += s[j][2 * i] + s[j][2 * i + 1];
+		}
+		r.sum[i] = r.sum[i] * shrink[i] + part;
+		r.top[i] = high;
+	}
+}
+
+/* acc = the group's 64 queries' sums over the keys that it takes of each tile, 8 N of them. The tiles are the n-th and following
+ * that the block has brought. */
+template <int W, int N>
+__device__ __forceinline__ void
+attend(float (&acc)[W / 8][4], struct rows &r, const struct room<W> &m, const float *kmask, int M, int group, int n, float scale)
+{
+	constexpr uint32_t BYTES = bytes<W, WIDE>();
+	constexpr bool HALF = N < WIDE / 8;
+	int lane = (int)threadIdx.x & 31, col = 2 * (lane % 4), tiles = (M + WIDE - 1) / WIDE;
+	int from = HALF ? 0 : 64 * group, to = HALF ? 64 * group : 0;
+	float s[N][4], shrink[2];
+	uint32_t p[N / 2][4], seen[N / 4];
+
+	clear(acc);
+	r = { { -INFINITY, -INFINITY }, { 0.f, 0.f } };
+	wg::barrier_wait(m.full_k + 8 * (n & 1), n >> 1 & 1);
+	wg::begin();
+	multiply<W, WIDE, WIDE>(s, m.q, from, m.k + (n & 1) * BYTES, to);
+	wg::commit();
+	seen_keys(seen, kmask, to, M, lane);
+	wg::wait<0>();
+	wg::hold(s);
+	release(m.empty_k + 8 * (n & 1), lane);
+	soften(s, r, shrink, seen, scale, col);
+	pack(p, s);
+	for (int i = 1; i < tiles; i++) {
+		int at = (n + i) & 1, before = at ^ 1;
+		wg::named_sync(1 + group);
+		wg::barrier_wait(m.full_k + 8 * at, (n + i) >> 1 & 1);
+		wg::begin();
+		multiply<W, WIDE, WIDE>(s, m.q, from, m.k + at * BYTES, to);
+		wg::commit();
+		wg::barrier_wait(m.full_v + 8 * before, (n + i - 1) >> 1 & 1);
+		wg::begin();
+		multiply_across<WIDE>(acc, p, m.v + before * BYTES, to);
+		wg::commit();
+		wg::named_arrive(2 - group);
+		seen_keys(seen, kmask, i * WIDE + to, M, lane);
+		wg::wait<1>();
+		wg::hold(s);
+		release(m.empty_k + 8 * at, lane);
+		soften(s, r, shrink, seen, scale, col);
+		wg::wait<0>();
+		wg::hold(acc);
+		release(m.empty_v + 8 * before, lane);
+#pragma unroll
+		for (int j = 0; j < W / 8; j++)
+#pragma unroll
+			for (int e = 0; e < 4; e++)
+				acc[j][e] *= shrink[e / 2];
+		pack(p, s);
+	}
+	release(m.empty_q, lane);
+	n += tiles - 1;
+	wg::barrier_wait(m.full_v + 8 * (n & 1), n >> 1 & 1);
+	wg::begin();
+	multiply_across<WIDE>(acc, p, m.v + (n & 1) * BYTES, to);
+	wg::commit();
+	wg::wait<0>();
+	wg::hold(acc);
+	release(m.empty_v + 8 * (n & 1), lane);
+}
+
+/* The second group's sums of the same queries join the first's; a lane's partner is the lane of its number. */
+template <int W>
+__device__ __forceinline__ void
+join(float (&acc)[W / 8][4], struct rows &r, float *given, int group, float scale)
+{
+	int id = (int)threadIdx.x % GROUP;
+	float *facts = given + TILE * W + id;
+
+	wg::named_sync(3);	/* what was given before is read */
+	if (group == 1) {
+#pragma unroll
+		for (int j = 0; j < W / 8; j++)
+#pragma unroll
+			for (int e = 0; e < 4; e++)
+				given[(4 * j + e) * GROUP + id] = acc[j][e];
+#pragma unroll
+		for (int i = 0; i < 2; i++) {
+			facts[2 * i * GROUP] = r.top[i];
+			facts[(2 * i + 1) * GROUP] = r.sum[i];
+		}
+	}
+	wg::named_sync(3);
+	if (group == 1)
+		return;
+	float own[2], other[2];
+#pragma unroll
+	for (int i = 0; i < 2; i++) {
+		float top = facts[2 * i * GROUP], high = fmaxf(top, r.top[i]), base = high == -INFINITY ? 0.f : high * scale;
+		own[i] = exp2_of(r.top[i] * scale - base);
+		other[i] = exp2_of(top * scale - base);
+		r.sum[i] = r.sum[i] * own[i] + facts[(2 * i + 1) * GROUP] * other[i];
+		r.top[i] = high;
+	}
+#pragma unroll
+	for (int j = 0; j < W / 8; j++)
+#pragma unroll
+		for (int e = 0; e < 4; e++)
+			acc[j][e] = acc[j][e] * own[e / 2] + given[(4 * j + e) * GROUP + id] * other[e / 2];
+}
+
+template <int W>
+__device__ __forceinline__ void
+bring(const struct room<W> &m, const CUtensorMap *mq, const CUtensorMap *mk, const CUtensorMap *mv, const struct attention_sizes &z,
+      const struct plan &plan)
+{
+	constexpr uint32_t BYTES = bytes<W, WIDE>();
+	int tiles = (z.M + WIDE - 1) / WIDE, n = 0;
+
+	for (int u = (int)blockIdx.x, done = 0; u < plan.all; u += (int)gridDim.x, done++) {
+		struct unit at = unit_of(z, plan, u);
+		wg::barrier_wait(m.empty_q, (done & 1) ^ 1);
+		wg::barrier_expect(m.full_q, BYTES);
+		fetch_tile<W, WIDE>(m.q, mq, at.h, at.first, at.b, m.full_q);
+		for (int i = 0; i < tiles; i++, n++) {
+			int s = n & 1, other = (n >> 1 & 1) ^ 1;
+			wg::barrier_wait(m.empty_k + 8 * s, other);
+			wg::barrier_expect(m.full_k + 8 * s, BYTES);
+			fetch_tile<W, WIDE>(m.k + s * BYTES, mk, at.h, i * WIDE, at.b, m.full_k + 8 * s);
+			wg::barrier_wait(m.empty_v + 8 * s, other);
+			wg::barrier_expect(m.full_v + 8 * s, BYTES);
+			fetch_tile<W, WIDE>(m.v + s * BYTES, mv, at.h, i * WIDE, at.b, m.full_v + 8 * s);
+		}
+	}
+}
+
+template <int W>
+__device__ __forceinline__ void
+write(const struct attention_sizes &z, const struct unit &at, const float (&acc)[W / 8][4], struct rows &r, bf16 *o, float *lse,
+      const float *qmask, int row, float scale)
+{
+	int col = 2 * ((int)threadIdx.x % 4);
+	float factor[2];
+
+#pragma unroll
+	for (int i = 0; i < 2; i++) {
+		int t = at.first + row + 8 * i;
+		r.sum[i] += __shfl_xor_sync(~0u, r.sum[i], 1);
+		r.sum[i] += __shfl_xor_sync(~0u, r.sum[i], 2);
+		bool sees = t < z.T && r.sum[i] > 0.f && qmask[(int64_t)at.b * z.T + t] == 1.f;
+		factor[i] = sees ? 1.f / r.sum[i] : 0.f;
+		if (t < z.T && col == 0)
+			lse[((int64_t)at.b * z.T + t) * z.H + at.h] = sees ? (r.top[i] * scale + log2f(r.sum[i])) * LN2 : 0.f;
+	}
+	store(o + ((int64_t)at.b * z.T + at.first) * z.ld_o + (int64_t)at.h * W, z.ld_o, acc, row, col, z.T - at.first, factor[0], factor[1]);
 }
 
 template <int W>
 __global__ void __launch_bounds__(THREADS, 1)
 forward(const __grid_constant__ CUtensorMap mq, const __grid_constant__ CUtensorMap mk, const __grid_constant__ CUtensorMap mv,
-        struct attention_sizes z, bf16 *o, float *lse, const float *qmask, const float *kmask)
+        struct attention_sizes z, struct plan plan, bf16 *o, float *lse, const float *qmask, const float *kmask)
 {
 #if HOPPER
 	extern __shared__ unsigned char memory[];
-	constexpr uint32_t BYTES = bytes<W, WIDE>();
-	uint32_t sq = (mma::shared(memory) + 1023) & ~1023u, sk = sq + BYTES, sv = sk + 2 * BYTES, bar = sv + 2 * BYTES;
-	uint32_t full_q = bar, full_k = bar + 8, full_v = bar + 24, empty_k = bar + 40, empty_v = bar + 56;
-	int b = (int)blockIdx.y / z.H, h = (int)blockIdx.y % z.H, first = (int)blockIdx.x * WIDE, tiles = (z.M + WIDE - 1) / WIDE;
+	struct room<W> m(memory);
 	int group = (int)threadIdx.x / GROUP - 1;
 
 	if (threadIdx.x == 0) {
-		wg::barrier_init(full_q, 1);
+		wg::barrier_init(m.full_q, 1);
+		wg::barrier_init(m.empty_q, 8);
 		for (int i = 0; i < 2; i++) {
-			wg::barrier_init(full_k + 8 * i, 1);
-			wg::barrier_init(full_v + 8 * i, 1);
-			wg::barrier_init(empty_k + 8 * i, 8);
-			wg::barrier_init(empty_v + 8 * i, 8);
+			wg::barrier_init(m.full_k + 8 * i, 1);
+			wg::barrier_init(m.full_v + 8 * i, 1);
+			wg::barrier_init(m.empty_k + 8 * i, 8);
+			wg::barrier_init(m.empty_v + 8 * i, 8);
 		}
 	}
 	wg::barriers_ready();
 	if (group < 0) {
 		wg::fewer_registers<24>();
-		if (threadIdx.x == 0) {
-			wg::barrier_expect(full_q, BYTES);
-			fetch_tile<W, WIDE>(sq, &mq, h, first, b, full_q);
-			for (int i = 0; i < tiles; i++) {
-				int s = i & 1, other = (i >> 1 & 1) ^ 1;
-				wg::barrier_wait(empty_k + 8 * s, other);
-				wg::barrier_expect(full_k + 8 * s, BYTES);
-				fetch_tile<W, WIDE>(sk + s * BYTES, &mk, h, i * WIDE, b, full_k + 8 * s);
-				wg::barrier_wait(empty_v + 8 * s, other);
-				wg::barrier_expect(full_v + 8 * s, BYTES);
-				fetch_tile<W, WIDE>(sv + s * BYTES, &mv, h, i * WIDE, b, full_v + 8 * s);
-			}
-		}
+		if (threadIdx.x == 0)
+			bring<W>(m, &mq, &mk, &mv, z, plan);
 		return;
 	}
 	wg::more_registers<240>();
-	int lane = (int)threadIdx.x & 31, warp = (int)threadIdx.x / 32 & 3, row = 64 * group + 16 * warp + lane / 4, col = 2 * (lane % 4);
-	float acc[W / 8][4], s[WIDE / 8][4], top[2] = { -INFINITY, -INFINITY }, sum[2] = { 0.f, 0.f }, scale = z.scale * LOG2E;
-	uint32_t p[WIDE / 16][4];
+	int tiles = (z.M + WIDE - 1) / WIDE, n = 0, row = 16 * ((int)threadIdx.x / 32 & 3) + ((int)threadIdx.x & 31) / 4;
+	float acc[W / 8][4], scale = z.scale * LOG2E;
+	struct rows r;
 
-	kmask += (int64_t)b * z.M;
-	clear(acc);
-	wg::barrier_wait(full_q, 0);
-	for (int i = 0; i < tiles; i++) {
-		int at = i & 1, phase = i >> 1 & 1;
-		uint32_t seen[WIDE / 32];
-		seen_keys(seen, kmask, i * WIDE, z.M, lane);
-		wg::barrier_wait(full_k + 8 * at, phase);
-		wg::begin();
-		multiply<W, WIDE, WIDE>(s, sq, 64 * group, sk + at * BYTES);
-		wg::commit();
-		wg::wait<0>();
-		wg::hold(s);
-		__syncwarp();
-		if (lane == 0)
-			wg::barrier_arrive(empty_k + 8 * at);
-		if ((seen[0] & seen[1] & seen[2] & seen[3]) != ~0u)
-#pragma unroll
-			for (int j = 0; j < WIDE / 8; j++)
-#pragma unroll
-				for (int e = 0; e < 4; e++)
-					if (!(seen[j / 4] >> (8 * (j % 4) + col + (e & 1)) & 1))
-						s[j][e] = -INFINITY;
-#pragma unroll
-		for (int r = 0; r < 2; r++) {
-			float high = top[r], part = 0.f;
-#pragma unroll
-			for (int j = 0; j < WIDE / 8; j++)
-				high = fmaxf(high, fmaxf(s[j][2 * r], s[j][2 * r + 1]));
-			high = fmaxf(high, __shfl_xor_sync(~0u, high, 1));
-			high = fmaxf(high, __shfl_xor_sync(~0u, high, 2));
-			float base = high == -INFINITY ? 0.f : high * scale, shrink = exp2_of(top[r] * scale - base);
-#pragma unroll
-			for (int j = 0; j < WIDE / 8; j++) {
-				s[j][2 * r] = exp2_of(s[j][2 * r] * scale - base);
-				s[j][2 * r + 1] = exp2_of(s[j][2 * r + 1] * scale - base);
-				part += s[j][2 * r] + s[j][2 * r + 1];
-			}
-			sum[r] = sum[r] * shrink + part;
-			top[r] = high;
-#pragma unroll
-			for (int j = 0; j < W / 8; j++) {
-				acc[j][2 * r] *= shrink;
-				acc[j][2 * r + 1] *= shrink;
-			}
+	if (group == 1)
+		wg::named_arrive(1);
+	for (int u = (int)blockIdx.x, done = 0; u < plan.all; u += (int)gridDim.x, done++, n += tiles) {
+		struct unit at = unit_of(z, plan, u);
+		const float *mask = kmask + (int64_t)at.b * z.M;
+		wg::barrier_wait(m.full_q, done & 1);
+		if (at.half) {
+			attend<W, TILE / 8>(acc, r, m, mask, z.M, group, n, scale);
+			join<W>(acc, r, m.given, group, scale);
+			if (group == 0)
+				write<W>(z, at, acc, r, o, lse, qmask, row, scale);
+		} else {
+			attend<W, WIDE / 8>(acc, r, m, mask, z.M, group, n, scale);
+			write<W>(z, at, acc, r, o, lse, qmask, 64 * group + row, scale);
 		}
-		pack(p, s);
-		wg::barrier_wait(full_v + 8 * at, phase);
-		wg::begin();
-		multiply_across<WIDE>(acc, p, sv + at * BYTES);
-		wg::commit();
-		wg::wait<0>();
-		wg::hold(acc);
-		__syncwarp();
-		if (lane == 0)
-			wg::barrier_arrive(empty_v + 8 * at);
 	}
-	float factor[2];
-#pragma unroll
-	for (int r = 0; r < 2; r++) {
-		int t = first + row + 8 * r;
-		sum[r] += __shfl_xor_sync(~0u, sum[r], 1);
-		sum[r] += __shfl_xor_sync(~0u, sum[r], 2);
-		bool sees = t < z.T && sum[r] > 0.f && qmask[(int64_t)b * z.T + t] == 1.f;
-		factor[r] = sees ? 1.f / sum[r] : 0.f;
-		if (t < z.T && col == 0)
-			lse[((int64_t)b * z.T + t) * z.H + h] = sees ? (top[r] * scale + log2f(sum[r])) * LN2 : 0.f;
-	}
-	store(o + ((int64_t)b * z.T + first) * z.ld_o + (int64_t)h * W, z.ld_o, acc, row, col, z.T - first, factor[0], factor[1]);
+	if (group == 0)
+		wg::named_sync(1);	/* the last turn that was given to it */
 #endif
 }
 
-/* --- backward over keys: WIDE keys a block, TILE queries a tile --- */
-
-template <int W>
-constexpr int
-backward_bytes()
+struct plan
+plan_of(const struct attention_sizes &z, int processors)
 {
-	return 1024 + 2 * WIDE * W * 2 + 4 * TILE * W * 2 + 4 * TILE * 4 + 128;
-}
+	int heads = z.B * z.H, left = z.T % WIDE;
+	struct plan p = {};
 
-template <int W>
-__global__ void __launch_bounds__(THREADS, 1)
-backward_keys(const __grid_constant__ CUtensorMap mq, const __grid_constant__ CUtensorMap mk, const __grid_constant__ CUtensorMap mv,
-              const __grid_constant__ CUtensorMap mg, struct attention_sizes z, bf16 *dk, bf16 *dv, const float *lse,
-              const float *deltas, const float *qmask, const float *kmask)
-{
-#if HOPPER
-	extern __shared__ unsigned char memory[];
-	constexpr uint32_t BYTES = bytes<W, WIDE>(), PART = bytes<W, TILE>();
-	uint32_t sk = (mma::shared(memory) + 1023) & ~1023u, sv = sk + BYTES, sq = sv + BYTES, sg = sq + 2 * PART, facts = sg + 2 * PART;
-	uint32_t bar = facts + 4 * TILE * 4, full = bar, full_q = bar + 8, known = bar + 24, empty = bar + 40;
-	float *fact = reinterpret_cast<float *>(memory + (facts - mma::shared(memory)));	/* [2][2][TILE]: lse, delta */
-	int b = (int)blockIdx.y / z.H, h = (int)blockIdx.y % z.H, first = (int)blockIdx.x * WIDE, tiles = (z.T + TILE - 1) / TILE;
-	int group = (int)threadIdx.x / GROUP - 1, lane = (int)threadIdx.x & 31;
-
-	if (threadIdx.x == 0) {
-		wg::barrier_init(full, 1);
-		for (int i = 0; i < 2; i++) {
-			wg::barrier_init(full_q + 8 * i, 1);
-			wg::barrier_init(known + 8 * i, GROUP);
-			wg::barrier_init(empty + 8 * i, 8);
-		}
-	}
-	wg::barriers_ready();
-	if (group < 0) {
-		wg::fewer_registers<40>();
-		if (threadIdx.x == 0) {
-			wg::barrier_expect(full, 2 * BYTES);
-			fetch_tile<W, WIDE>(sk, &mk, h, first, b, full);
-			fetch_tile<W, WIDE>(sv, &mv, h, first, b, full);
-		}
-		for (int i = 0; i < tiles; i++) {
-			int s = i & 1, t = i * TILE + (int)threadIdx.x % TILE;
-			int64_t n = (int64_t)b * z.T + t;
-			wg::barrier_wait(empty + 8 * s, (i >> 1 & 1) ^ 1);
-			if (threadIdx.x == 0) {
-				wg::barrier_expect(full_q + 8 * s, 2 * PART);
-				fetch_tile<W, TILE>(sq + s * PART, &mq, h, i * TILE, b, full_q + 8 * s);
-				fetch_tile<W, TILE>(sg + s * PART, &mg, h, i * TILE, b, full_q + 8 * s);
-			}
-			bool there = t < z.T && qmask[n] == 1.f;
-			if (threadIdx.x < TILE)
-				fact[2 * TILE * s + threadIdx.x] = there ? lse[n * z.H + h] * LOG2E : INFINITY;
-			else
-				fact[2 * TILE * s + threadIdx.x] = there ? deltas[n * z.H + h] : 0.f;
-			wg::barrier_arrive(known + 8 * s);
-		}
-		return;
-	}
-	wg::more_registers<232>();
-	int warp = (int)threadIdx.x / 32 & 3, row = 64 * group + 16 * warp + lane / 4, col = 2 * (lane % 4);
-	float gk[W / 8][4], gv[W / 8][4], s[TILE / 8][4], t[TILE / 8][4], scale = z.scale * LOG2E;
-	uint32_t p[TILE / 16][4];
-	bool seen[2];
-
-#pragma unroll
-	for (int r = 0; r < 2; r++)
-		seen[r] = first + row + 8 * r < z.M && kmask[(int64_t)b * z.M + first + row + 8 * r] == 1.f;
-	clear(gk);
-	clear(gv);
-	wg::barrier_wait(full, 0);
-	for (int i = 0; i < tiles; i++) {
-		int at = i & 1, phase = i >> 1 & 1;
-		const float *top = fact + 2 * TILE * at, *delta = top + TILE;
-		wg::barrier_wait(full_q + 8 * at, phase);
-		wg::begin();
-		multiply<W, WIDE, TILE>(s, sk, 64 * group, sq + at * PART);
-		wg::commit();
-		multiply<W, WIDE, TILE>(t, sv, 64 * group, sg + at * PART);
-		wg::commit();
-		wg::barrier_wait(known + 8 * at, phase);
-		wg::wait<1>();
-		wg::hold(s);
-#pragma unroll
-		for (int j = 0; j < TILE / 8; j++) {
-			float2 high = *reinterpret_cast<const float2 *>(top + 8 * j + col);
-#pragma unroll
-			for (int e = 0; e < 4; e++)
-				s[j][e] = seen[e / 2] ? exp2_of(s[j][e] * scale - (e & 1 ? high.y : high.x)) : 0.f;
-		}
-		pack(p, s);
-		wg::begin();
-		multiply_across<TILE>(gv, p, sg + at * PART);
-		wg::commit();
-		wg::wait<1>();
-		wg::hold(t);
-#pragma unroll
-		for (int j = 0; j < TILE / 8; j++) {
-			float2 d = *reinterpret_cast<const float2 *>(delta + 8 * j + col);
-#pragma unroll
-			for (int e = 0; e < 4; e++)
-				s[j][e] *= t[j][e] - (e & 1 ? d.y : d.x);
-		}
-		uint32_t ds[TILE / 16][4];
-		pack(ds, s);
-		wg::begin();
-		multiply_across<TILE>(gk, ds, sq + at * PART);
-		wg::commit();
-		wg::wait<0>();
-		wg::hold(gv);
-		wg::hold(gk);
-		/* The warp's reads of fact come before the writes that follow: all of them meet in __syncwarp, whose order its first lane
-		 * hands on by arriving (release) and the writers take over by waiting (acquire). racecheck names them as hazards. */
-		__syncwarp();
-		if (lane == 0)
-			wg::barrier_arrive(empty + 8 * at);
-	}
-	int64_t from = (int64_t)b * z.M + first;
-	store(dk + from * z.ld_k + (int64_t)h * W, z.ld_k, gk, row, col, z.M - first, z.scale, z.scale);
-	store(dv + from * z.ld_v + (int64_t)h * W, z.ld_v, gv, row, col, z.M - first, 1.f, 1.f);
-#endif
-}
-
-/* --- backward over queries: WIDE queries a block, TILE keys a tile --- */
-
-template <int W>
-__global__ void __launch_bounds__(THREADS, 1)
-backward_queries(const __grid_constant__ CUtensorMap mq, const __grid_constant__ CUtensorMap mk,
-                 const __grid_constant__ CUtensorMap mv, const __grid_constant__ CUtensorMap mg, struct attention_sizes z, bf16 *dq,
-                 const float *lse, const float *deltas, const float *qmask, const float *kmask)
-{
-#if HOPPER
-	extern __shared__ unsigned char memory[];
-	constexpr uint32_t BYTES = bytes<W, WIDE>(), PART = bytes<W, TILE>();
-	uint32_t sq = (mma::shared(memory) + 1023) & ~1023u, sg = sq + BYTES, sk = sg + BYTES, sv = sk + 2 * PART, bar = sv + 2 * PART;
-	uint32_t full = bar, full_k = bar + 8, empty = bar + 24;
-	int b = (int)blockIdx.y / z.H, h = (int)blockIdx.y % z.H, first = (int)blockIdx.x * WIDE, tiles = (z.M + TILE - 1) / TILE;
-	int group = (int)threadIdx.x / GROUP - 1, lane = (int)threadIdx.x & 31;
-
-	if (threadIdx.x == 0) {
-		wg::barrier_init(full, 1);
-		for (int i = 0; i < 2; i++) {
-			wg::barrier_init(full_k + 8 * i, 1);
-			wg::barrier_init(empty + 8 * i, 8);
-		}
-	}
-	wg::barriers_ready();
-	if (group < 0) {
-		wg::fewer_registers<24>();
-		if (threadIdx.x == 0) {
-			wg::barrier_expect(full, 2 * BYTES);
-			fetch_tile<W, WIDE>(sq, &mq, h, first, b, full);
-			fetch_tile<W, WIDE>(sg, &mg, h, first, b, full);
-			for (int i = 0; i < tiles; i++) {
-				int s = i & 1;
-				wg::barrier_wait(empty + 8 * s, (i >> 1 & 1) ^ 1);
-				wg::barrier_expect(full_k + 8 * s, 2 * PART);
-				fetch_tile<W, TILE>(sk + s * PART, &mk, h, i * TILE, b, full_k + 8 * s);
-				fetch_tile<W, TILE>(sv + s * PART, &mv, h, i * TILE, b, full_k + 8 * s);
-			}
-		}
-		return;
-	}
-	wg::more_registers<240>();
-	int warp = (int)threadIdx.x / 32 & 3, row = 64 * group + 16 * warp + lane / 4, col = 2 * (lane % 4);
-	float gq[W / 8][4], s[TILE / 8][4], t[TILE / 8][4], scale = z.scale * LOG2E, top[2], delta[2];
-	uint32_t ds[TILE / 16][4];
-
-#pragma unroll
-	for (int r = 0; r < 2; r++) {
-		int64_t n = (int64_t)b * z.T + first + row + 8 * r;
-		bool there = first + row + 8 * r < z.T && qmask[n] == 1.f;
-		top[r] = there ? lse[n * z.H + h] * LOG2E : INFINITY;
-		delta[r] = there ? deltas[n * z.H + h] : 0.f;
-	}
-	kmask += (int64_t)b * z.M;
-	clear(gq);
-	wg::barrier_wait(full, 0);
-	for (int i = 0; i < tiles; i++) {
-		int at = i & 1;
-		uint32_t seen[TILE / 32];
-		seen_keys(seen, kmask, i * TILE, z.M, lane);
-		wg::barrier_wait(full_k + 8 * at, i >> 1 & 1);
-		wg::begin();
-		multiply<W, WIDE, TILE>(s, sq, 64 * group, sk + at * PART);
-		wg::commit();
-		multiply<W, WIDE, TILE>(t, sg, 64 * group, sv + at * PART);
-		wg::commit();
-		wg::wait<1>();
-		wg::hold(s);
-#pragma unroll
-		for (int j = 0; j < TILE / 8; j++)
-#pragma unroll
-			for (int e = 0; e < 4; e++)
-				s[j][e] = seen[j / 4] >> (8 * (j % 4) + col + (e & 1)) & 1 ? exp2_of(s[j][e] * scale - top[e / 2]) : 0.f;
-		wg::wait<0>();
-		wg::hold(t);
-#pragma unroll
-		for (int j = 0; j < TILE / 8; j++)
-#pragma unroll
-			for (int e = 0; e < 4; e++)
-				s[j][e] *= t[j][e] - delta[e / 2];
-		pack(ds, s);
-		wg::begin();
-		multiply_across<TILE>(gq, ds, sk + at * PART);
-		wg::commit();
-		wg::wait<0>();
-		wg::hold(gq);
-		__syncwarp();
-		if (lane == 0)
-			wg::barrier_arrive(empty + 8 * at);
-	}
-	store(dq + ((int64_t)b * z.T + first) * z.ld_q + (int64_t)h * W, z.ld_q, gq, row, col, z.T - first, z.scale, z.scale);
-#endif
-}
-
-/* --- launching --- */
-
-/* x [B, N, columns], rows ld apart, brought box by box of 64 columns and rows rows; what lies beyond is zeros. */
-bool
-map_of(CUtensorMap *map, const void *x, int B, int N, int64_t columns, int64_t ld, int rows)
-{
-	cuuint64_t dim[3] = { (cuuint64_t)columns, (cuuint64_t)N, (cuuint64_t)B };
-	cuuint64_t stride[2] = { (cuuint64_t)ld * 2, (cuuint64_t)ld * 2 * (cuuint64_t)N };
-	cuuint32_t box[3] = { 64, (cuuint32_t)rows, 1 }, step[3] = { 1, 1, 1 };
-
-	return tensor_map_encoder()(map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 3, (void *)x, dim, stride, box, step, CU_TENSOR_MAP_INTERLEAVE_NONE,
-	                 CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
+	p.rest = left > 0 && left <= TILE;
+	p.tiles = z.T / WIDE + (left > TILE);
+	int all = heads * p.tiles, over = all % processors, rest = p.rest * heads;
+	p.whole = all > processors && 2 * over + rest <= processors ? all - over : all;
+	p.all = p.whole + 2 * (all - p.whole) + rest;
+	return p;
 }
 
 template <int W>
 bool
-forward_of(struct attention_sizes z, cudaStream_t stream, const struct attention_pointers &p)
+forward_of(struct attention_sizes z, int processors, cudaStream_t stream, const struct attention_pointers &p)
 {
 	CUtensorMap q, k, v;
 	int64_t D = (int64_t)z.H * W;
-	dim3 grid((unsigned)((z.T + WIDE - 1) / WIDE), (unsigned)(z.B * z.H));
+	struct plan plan = plan_of(z, processors);
+	int blocks = plan.all < processors ? plan.all : processors;
 
 	if (!map_of(&q, p.q, z.B, z.T, D, z.ld_q, WIDE) || !map_of(&k, p.k, z.B, z.M, D, z.ld_k, WIDE) ||
 	    !map_of(&v, p.v, z.B, z.M, D, z.ld_v, WIDE))
 		return false;
 	cudaFuncSetAttribute(forward<W>, cudaFuncAttributeMaxDynamicSharedMemorySize, forward_bytes<W>());
-	forward<W><<<grid, THREADS, forward_bytes<W>(), stream>>>(q, k, v, z, (bf16 *)p.o, p.lse, p.qmask, p.kmask);
+	forward<W><<<(unsigned)blocks, THREADS, forward_bytes<W>(), stream>>>(q, k, v, z, plan, (bf16 *)p.o, p.lse, p.qmask, p.kmask);
 	return true;
-}
-
-template <int W>
-bool
-backward_of(struct attention_sizes z, cudaStream_t stream, cudaStream_t beside, const struct attention_pointers &p)
-{
-	CUtensorMap q, k, v, g, qw, kt, vt, gw;
-	int64_t D = (int64_t)z.H * W;
-	dim3 keys((unsigned)((z.M + WIDE - 1) / WIDE), (unsigned)(z.B * z.H)), queries((unsigned)((z.T + WIDE - 1) / WIDE), keys.y);
-
-	if (!map_of(&q, p.q, z.B, z.T, D, z.ld_q, TILE) || !map_of(&g, p.go, z.B, z.T, D, z.ld_o, TILE) ||
-	    !map_of(&k, p.k, z.B, z.M, D, z.ld_k, WIDE) || !map_of(&v, p.v, z.B, z.M, D, z.ld_v, WIDE) ||
-	    !map_of(&qw, p.q, z.B, z.T, D, z.ld_q, WIDE) || !map_of(&gw, p.go, z.B, z.T, D, z.ld_o, WIDE) ||
-	    !map_of(&kt, p.k, z.B, z.M, D, z.ld_k, TILE) || !map_of(&vt, p.v, z.B, z.M, D, z.ld_v, TILE))
-		return false;
-	cudaFuncSetAttribute(backward_keys<W>, cudaFuncAttributeMaxDynamicSharedMemorySize, backward_bytes<W>());
-	cudaFuncSetAttribute(backward_queries<W>, cudaFuncAttributeMaxDynamicSharedMemorySize, backward_bytes<W>());
-	backward_keys<W><<<keys, THREADS, backward_bytes<W>(), beside>>>(q, k, v, g, z, (bf16 *)p.dk, (bf16 *)p.dv, p.lse, p.delta, p.qmask,
-	                                                                 p.kmask);
-	backward_queries<W><<<queries, THREADS, backward_bytes<W>(), stream>>>(qw, kt, vt, gw, z, (bf16 *)p.dq, p.lse, p.delta, p.qmask,
-	                                                                      p.kmask);
-	return true;
-}
-
-/* Rows and starts as the copy engine wants them, and sizes that fit its boxes. */
-bool
-aligned(const void *x, int64_t ld)
-{
-	return (uintptr_t)x % 16 == 0 && ld % 8 == 0;
 }
 
 } // namespace
@@ -524,17 +353,9 @@ attention_90_can(int arch, int64_t width)
 }
 
 bool
-attention_90_forward(struct attention_sizes z, cudaStream_t stream, const struct attention_pointers &p)
+attention_90_forward(struct attention_sizes z, int processors, cudaStream_t stream, const struct attention_pointers &p)
 {
 	if (!z.M || !aligned(p.q, z.ld_q) || !aligned(p.k, z.ld_k) || !aligned(p.v, z.ld_v) || z.ld_o % 2)
 		return false;
-	return z.w == 64 ? forward_of<64>(z, stream, p) : forward_of<128>(z, stream, p);
-}
-
-bool
-attention_90_backward(struct attention_sizes z, cudaStream_t stream, cudaStream_t beside, const struct attention_pointers &p)
-{
-	if (!z.M || !aligned(p.q, z.ld_q) || !aligned(p.k, z.ld_k) || !aligned(p.v, z.ld_v) || !aligned(p.go, z.ld_o))
-		return false;
-	return z.w == 64 ? backward_of<64>(z, stream, beside, p) : backward_of<128>(z, stream, beside, p);
+	return z.w == 64 ? forward_of<64>(z, processors, stream, p) : forward_of<128>(z, processors, stream, p);
 }

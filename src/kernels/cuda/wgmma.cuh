@@ -174,6 +174,19 @@ barrier_wait(uint32_t at, int phase)
 	             : "memory");
 }
 
+/* Barriers of two groups by number, 1 to 15: to wait there, or only to be counted. */
+__device__ __forceinline__ void
+named_sync(int number)
+{
+	asm volatile("bar.sync %0, 256;" ::"r"(number) : "memory");
+}
+
+__device__ __forceinline__ void
+named_arrive(int number)
+{
+	asm volatile("bar.arrive %0, 256;" ::"r"(number) : "memory");
+}
+
 /* A box of the tensor map, columns c, rows r, sample b, to shared memory; the barrier counts its bytes. */
 __device__ __forceinline__ void
 fetch(uint32_t to, const CUtensorMap *map, int c, int r, int b, uint32_t barrier)
