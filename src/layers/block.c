@@ -148,6 +148,8 @@ block_backward(struct ctx *c, const struct block *l, const struct block_save *s,
 	if (c->half != F32)
 		linears_output(c, cross_attention_out(&l->cross), dx.dim[0], dx.dim[1], &dxh);
 	ff_backward(c, l, s, dx, dxh, dm);
+	if (sh->hooks && sh->hooks->within)
+		sh->hooks->within(sh->hooks->me, sh->number);
 	cross_attention_backward(c, &l->cross, &s->cross, dx, sh->denc, dxh.rank ? dxh : dx, s->xh, &sh->keys, want_attn,
 	                         sh->denc.rank > 0);
 	if (want_attn)

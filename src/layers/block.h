@@ -14,6 +14,7 @@
 #include "layers/cross_attention.h"
 #include "layers/glu_ff.h"
 #include "layers/self_attention.h"
+#include "layers/stack.h"
 
 struct block {
 	struct param table;		/* [6, D] F32 */
@@ -39,6 +40,8 @@ struct block_shared {
 	struct tensor t;		/* [B, 6, D] */
 	struct tensor dt, denc;		/* their gradients, added to; rank 0: not wanted */
 	struct tensor dqkv[LINEARS];	/* where one block after the other has gradients of q, k, v, of linears_output, or rank 0 */
+	const struct stack_hooks *hooks;	/* NULL: nobody is told that a feed-forward's gradients are made */
+	int number;			/* of the block under way */
 };
 
 /* y for x, both [B, T, D]. y of rank 0: only what backward wants (a second run, for recomputing). modulation: gradients of

@@ -162,7 +162,7 @@ linear_backward(struct ctx *c, const struct linear *l, const struct linear_save 
 		arena_release(c->act, mark);
 	}
 	if (l->w.train)
-		rows_gemm(c->dev, matrix(l, l->w.grad), dym, xm, true, false, 1.f, 1.f);
+		rows_gemm(c->dev, matrix(l, l->w.grad), dym, xm, true, false, 1.f, linear_beta(&l->w));
 	if (l->b.train)
 		rows_column_sum(c->dev, l->b.grad, dym);
 	if (l->rank > 0 && (want != LINEAR_NO_DX || adapter_trains(l)))

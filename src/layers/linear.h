@@ -33,6 +33,13 @@ enum linear_dx {
 	LINEAR_DX_ADD,			/* dx += */
 };
 
+/* What the product that makes p's gradient does with what is there. */
+static inline float
+linear_beta(const struct param *p)
+{
+	return p->fresh ? 0.f : 1.f;
+}
+
 int64_t linear_in(const struct linear *l);
 int64_t linear_out(const struct linear *l);
 
@@ -45,7 +52,7 @@ bool linear_trains(const struct linear *l);
  * from c->act when c->training, s is given, and the adapter trains. */
 void linear_forward(struct ctx *c, const struct linear *l, struct linear_save *s, struct tensor y, struct tensor x);
 
-/* Gradients for dy [..., out]: dx [..., in] as asked, params +=. x as in forward. Leaves c->act as found. */
+/* Gradients for dy [..., out]: dx [..., in] as asked, params += (= a fresh weight's). x as in forward. Leaves c->act as found. */
 void linear_backward(struct ctx *c, const struct linear *l, const struct linear_save *s, struct tensor dx, struct tensor dy,
                      struct tensor x, enum linear_dx want);
 #endif

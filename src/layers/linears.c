@@ -235,7 +235,7 @@ base_grads(struct ctx *c, struct linears_use u, const struct tensor dy[], struct
 		const struct linear *l = u.l[i];
 		if (l->w.train)
 			rows_gemm(c->dev, tensor_view(l->w.grad, 2, linear_out(l), linear_in(l)), rows_of(dy[i]), rows_of(x), true, false,
-			          1.f, 1.f);
+			          1.f, linear_beta(&l->w));
 		if (l->b.train)
 			rows_column_sum(c->dev, l->b.grad, rows_of(dy[i]));
 	}

@@ -9,10 +9,12 @@
 
 #include "layers/ctx.h"
 
-/* Called around each block, in both directions; NULL: nothing. */
+/* Called around each block, in both directions; NULL: nothing. within: in a block's backward pass, once the gradients of its feed-forward
+ * are made. */
 struct stack_hooks {
 	void *me;
 	void (*before)(void *me, int block, bool backward);
+	void (*within)(void *me, int block);
 	void (*after)(void *me, int block, bool backward);
 };
 

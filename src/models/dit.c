@@ -56,6 +56,7 @@ run_block_backward(struct ctx *c, void *me, int i, struct tensor dx, struct tens
 	struct dit *m = me;
 
 	dit_projections_backward(c, m, i, dx);
+	m->save.shared.number = i;
 	block_backward(c, &m->block[i], &m->save.block[i], dx, x, &m->save.shared, dit_patch_trains(m) || i > dit_first_block(m));
 }
 
@@ -128,6 +129,13 @@ final_backward(struct ctx *c, struct dit *m, struct tensor dx, struct tensor de,
 	arena_release(c->act, mark);
 }
 
+static void
+front_hook(struct dit *m, void (*hook)(void *me, int front, bool backward), enum dit_front front, bool backward)
+{
+	if (hook)
+		hook(m->front.me, front, backward);
+}
+
 void
 dit_forward(struct ctx *c, struct dit *m, struct tensor v, const struct dit_input *in)
 {
@@ -143,10 +151,14 @@ dit_forward(struct ctx *c, struct dit *m, struct tensor v, const struct dit_inpu
 	c->half = dit_half(m);
 	params_spread(&m->params, c->dev);
 	m->in = in;
-	s->shared = (struct block_shared){ 0 };
+	s->shared = (struct block_shared){ .hooks = &m->stack.hooks };
+	front_hook(m, m->front.before, DIT_TIME, false);
 	dit_time_forward(c, m);
+	front_hook(m, m->front.after, DIT_TIME, false);
 	s->shared.t = tensor_view(s->tb, 3, B, 6, m->cfg.width);
+	front_hook(m, m->front.before, DIT_TOKENS, false);
 	dit_tokens_forward(c, m);
+	front_hook(m, m->front.after, DIT_TOKENS, false);
 	s->x[0] = arena_tensor(c->act, F32, 3, B, T, m->cfg.width);
 	dit_patch_forward(c, m, s->x[0]);
 	m->stack.me = m;
@@ -194,9 +206,15 @@ dit_backward(struct ctx *c, struct dit *m, const struct dit_input *in, struct te
 	dev_join(c->dev);
 	if (dit_patch_trains(m))
 		dit_patch_backward(c, m, dx);
-	if (time)
+	if (time) {
+		front_hook(m, m->front.before, DIT_TIME, true);
 		dit_time_backward(c, m, de);
-	if (tokens)
+		front_hook(m, m->front.after, DIT_TIME, true);
+	}
+	if (tokens) {
+		front_hook(m, m->front.before, DIT_TOKENS, true);
 		dit_tokens_backward(c, m);
+		front_hook(m, m->front.after, DIT_TOKENS, true);
+	}
 	arena_release(c->act, mark);
 }

@@ -63,6 +63,9 @@ struct dit_save {
 
 struct lyric_encoder;
 
+/* What runs before the blocks, in this order, and in the same order behind them in the backward pass, where it trains. */
+enum dit_front { DIT_TIME, DIT_TOKENS, DIT_FRONTS };
+
 struct dit {
 	struct dev *dev;
 	struct dit_config cfg;
@@ -75,6 +78,7 @@ struct dit {
 	struct block *block;
 	struct lyric_encoder *lyric;
 	struct stack stack;		/* its hooks may be set by the caller */
+	struct stack_hooks front;	/* these too: around the parts before the blocks; the number is an enum dit_front */
 	struct dit_save save;
 	const struct dit_input *in;	/* while a pass runs */
 	int packed;			/* 1 + params.changes when dit_prepare did its work; 0: never */
@@ -103,6 +107,9 @@ enum status dit_alloc_grads(struct dit *m, struct tensor *all) ACE_NODISCARD;
 /* Put weights side by side where the device wants them so (params_pack), after adapters and parts are chosen: values of weights
  * move. dit_alloc_grads does it, and dit_forward when it is still to be done. */
 enum status dit_prepare(struct dit *m) ACE_NODISCARD;
+
+/* The part before the blocks that a param is read in; DIT_FRONTS: in none. */
+enum dit_front dit_front_of(const struct param *p);
 
 /* What dit_forward and dit_backward keep activations in, and set c->half to: BF16 on a cuda device with BF16 matrices. */
 enum dtype dit_half(const struct dit *m);

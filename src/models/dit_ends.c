@@ -5,6 +5,20 @@
 #include "ops/modulate.h"
 #include "ops/rows.h"
 
+#include <string.h>
+
+enum dit_front
+dit_front_of(const struct param *p)
+{
+	static const struct { const char *name; enum dit_front front; } part[] = { { "timestep_embedder.", DIT_TIME }, { "t_block.", DIT_TIME },
+		{ "speaker_embedder.", DIT_TOKENS }, { "genre_embedder.", DIT_TOKENS }, { "lyric_", DIT_TOKENS } };
+
+	for (size_t i = 0; i < sizeof part / sizeof *part; i++)
+		if (strncmp(p->name, part[i].name, strlen(part[i].name)) == 0)
+			return part[i].front;
+	return DIT_FRONTS;
+}
+
 bool
 dit_time_trains(const struct dit *m)
 {

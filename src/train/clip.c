@@ -23,6 +23,13 @@ clip_measure(struct dev *d, struct tensor measured, struct tensor g)
 }
 
 void
+clip_join(struct dev *d, struct tensor measured, struct tensor measures)
+{
+	assert(two(measured) && measures.dtype == F32 && measures.rank == 3 && measures.dim[2] == 2);
+	d->k->measures_join(d, measured, measures);
+}
+
+void
 clip_limits(struct dev *d, struct tensor limits, struct tensor measured, const struct clip_options *c, float scale)
 {
 	assert(two(limits) && two(measured) && c->max >= 0 && scale > 0.f);

@@ -24,6 +24,9 @@ enum { CLIP_FACTOR, CLIP_BOUND };	/* g becomes g * factor, then is clamped to [-
  * on the count alone. An entry that is not a number makes both so. The norm before clipping is sqrt(measured[0]). */
 void clip_measure(struct dev *d, struct tensor measured, struct tensor g);
 
+/* Of all that measures [n, m, 2] were taken of, in that order. */
+void clip_join(struct dev *d, struct tensor measured, struct tensor measures);
+
 /* norm: factor = min(1, max / (norm + 1e-6)), bound infinite; value: factor 1, bound max; off: 1 and infinite. scale: g is
  * scale times the gradient (fp16; else 1), and the factor takes that back first. */
 void clip_limits(struct dev *d, struct tensor limits, struct tensor measured, const struct clip_options *c, float scale);

@@ -2,6 +2,7 @@
 #include "train/exchange.h"
 
 #include "base/msg.h"
+#include "ops/rows.h"
 #include "train/clip.h"
 #include "train/shards.h"
 
@@ -128,7 +129,7 @@ before_block(void *me, int block, bool backward)
 	struct exchange *x = me;
 
 	if (x->running && x->shards)
-		shards_before(x->shards, block, backward);
+		shards_before(x->shards, shards_block(block), backward);
 }
 
 static void
@@ -137,9 +138,36 @@ after_block(void *me, int block, bool backward)
 	struct exchange *x = me;
 
 	if (x->running && x->shards)
-		shards_after(x->shards, block, backward);
+		shards_after(x->shards, shards_block(block), backward);
 	while (x->running && backward && x->last && x->started < x->n && x->piece[x->started].low >= block)
 		start_piece(x);
+}
+
+static void
+within_block(void *me, int block)
+{
+	struct exchange *x = me;
+
+	if (x->running && x->shards)
+		shards_within(x->shards, shards_block(block));
+}
+
+static void
+before_front(void *me, int front, bool backward)
+{
+	struct exchange *x = me;
+
+	if (x->running && x->shards)
+		shards_before(x->shards, front, backward);
+}
+
+static void
+after_front(void *me, int front, bool backward)
+{
+	struct exchange *x = me;
+
+	if (x->running && x->shards)
+		shards_after(x->shards, front, backward);
 }
 
 /* The ranks that share: of a node, or all. */
@@ -170,8 +198,10 @@ open_shards(struct exchange *x, struct dit *m)
 	if (x->shards->across)
 		ACE_TRY(link_open(&x->beyond, x->across, m->dev, x->way));
 	x->shards->beyond = x->beyond;
-	x->measures = tensor_of(NULL, F32, 2, x->shards->segments + 1, 2);
-	return dev_alloc(m->dev, tensor_bytes(x->measures), "norms of gradients", &x->measures.data);
+	x->measures = tensor_of(NULL, F32, 3, ranks, x->shards->segments + 1, 2);
+	ACE_TRY(dev_alloc(m->dev, tensor_bytes(x->measures), "norms of gradients", &x->measures.data));
+	rows_fill(m->dev, x->measures, 0.f);
+	return m->dev->status;
 }
 
 /* All of it on every rank: gradients are summed piece by piece. */
@@ -205,9 +235,8 @@ exchange_open(struct exchange *x, struct dit *m, struct tensor *grads)
 	*grads = x->grads;
 	if (dev_is_dry(m->dev))
 		return ACE_OK;
-	m->stack.hooks.me = x;
-	m->stack.hooks.before = before_block;
-	m->stack.hooks.after = after_block;
+	m->stack.hooks = (struct stack_hooks){ x, before_block, within_block, after_block };
+	m->front = (struct stack_hooks){ .me = x, .before = before_front, .after = after_front };
 	return ACE_OK;
 }
 
@@ -244,7 +273,7 @@ exchange_in_pass(const struct exchange *x, bool last)
 bool
 exchange_tells_later(const struct exchange *x)
 {
-	return !x || (x->sharding == SHARDING_NONE && (!x->link || link_way(x->link) == LINK_NCCL));
+	return !x || !x->link || link_way(x->link) == LINK_NCCL;
 }
 
 const char *
@@ -351,37 +380,35 @@ exchange_add(struct exchange *x, struct tensor v)
 enum status
 exchange_measure(struct exchange *x, struct dev *d, struct tensor measured, struct tensor grads)
 {
-	struct tensor max = tensor_of(NULL, F64, 1, 1), sum = max;
-	double squares = 0, most = 0;
-	float *all, part[2];
+	struct shards *s = x ? x->shards : NULL;
+	struct tensor mine;
 
-	if (!x || !x->shards) {
+	if (!s) {
 		clip_measure(d, measured, grads);
 		return ACE_OK;
 	}
-	all = malloc(tensor_bytes(x->measures));
-	if (!all)
-		return ace_fail(ACE_ENOMEM, "no memory for the norms of %d parts", x->shards->segments);
-	for (int i = 0; i < x->shards->segments; i++)
-		if (x->shards->segment[i].train)
-			clip_measure(d, tensor_view(tensor_slice(x->measures, i, 1), 1, 2), x->shards->segment[i].my_grads);
-	d->m->download(d, all, x->measures.data, tensor_bytes(x->measures));
-	for (int i = 0; i < x->shards->segments; i++) {
-		const float *one = all + 2 * i;
-		if (!x->shards->segment[i].train)
-			continue;
-		squares += (double)one[CLIP_SQUARES];
-		most = (double)one[CLIP_ABSMAX] <= most ? most : (double)one[CLIP_ABSMAX];	/* NaN stays */
-	}
-	free(all);
-	sum.data = &squares;
-	max.data = &most;
-	ACE_TRY(comm_allreduce(x->shards->group, sum, COMM_SUM, "the norm of the gradients"));
-	ACE_TRY(comm_allreduce(x->shards->group, max, COMM_MAX, "the largest gradient"));
-	part[CLIP_SQUARES] = (float)squares;
-	part[CLIP_ABSMAX] = (float)most;
-	d->m->upload(d, measured.data, part, sizeof part);
+	mine = tensor_view(tensor_slice(x->measures, s->rank, 1), 2, s->segments + 1, 2);
+	for (int i = 0; i < s->segments; i++)
+		if (s->segment[i].train)
+			clip_measure(d, tensor_view(tensor_slice(mine, i, 1), 1, 2), s->segment[i].my_grads);
+	ACE_TRY(link_join(x->link, link_allgather(x->link, x->measures, mine, "the norm of the gradients")));
+	clip_join(d, measured, x->measures);
 	return d->status;
+}
+
+bool
+exchange_is_fresh(const struct exchange *x)
+{
+	return x && x->shards && !x->shards->full && x->shards->fresh;
+}
+
+bool
+exchange_forget(struct exchange *x)
+{
+	if (!x || !x->shards)
+		return false;
+	shards_forget(x->shards);
+	return true;
 }
 
 enum status
@@ -430,6 +457,15 @@ around(double bytes, int n)
 	return bytes * (n - 1) / n;
 }
 
+/* Whether a unit is put together for the backward pass too. */
+static bool
+again(const struct shards *s, int unit)
+{
+	if (!s->full || unit == s->units - 1 || shards_stays(s, unit))
+		return false;
+	return unit < DIT_FRONTS ? s->unit[unit].trains : unit >= shards_block(s->first_block);
+}
+
 double
 exchange_traffic(const struct exchange *x, int64_t accumulation)
 {
@@ -443,8 +479,7 @@ exchange_traffic(const struct exchange *x, int64_t accumulation)
 		const struct segment *g = &x->shards->segment[i];
 		double bytes = (double)g->count * (double)dtype_size(g->dtype);
 		grads += g->train ? (double)g->count * 4 : 0;
-		/* blocks for the forward pass, and where there is one for the backward pass; the rest for both */
-		values += x->shards->full && g->unit < x->shards->units - 1 && g->unit >= x->shards->first_block ? 2 * bytes : bytes;
+		values += again(x->shards, g->unit) ? 2 * bytes : bytes;
 	}
 	if (!x->shards->full)
 		return turns + around(grads + values, n);

@@ -47,7 +47,7 @@ struct exchange {
 	struct comm *inside, *across;	/* hybrid: the ranks of this node, those with this one's part; owned */
 	struct link *link, *beyond;	/* of the ranks that share, or of all, and of across; owned */
 	struct tensor half;		/* the model's gradients in BF16; rank 0: none */
-	struct tensor measures;		/* [segments, 2] on the device; owned */
+	struct tensor measures;		/* [ranks that share, segments + 1, 2] on the device; owned */
 	struct shards *shards;		/* unless SHARDING_NONE; owned */
 	struct dev *dev;
 	struct tensor grads;		/* what an update clears, one vector; the model's, or the shards' */
@@ -126,6 +126,11 @@ enum status exchange_add(struct exchange *x, struct tensor v) ACE_NODISCARD;
 
 /* measured [2] (clip.h) over the gradients of the whole model. Collective over the ranks. */
 enum status exchange_measure(struct exchange *x, struct dev *d, struct tensor measured, struct tensor grads) ACE_NODISCARD;
+
+/* The update is over: gradients begin anew. false: there are no parts, and the caller clears them. A pass behind it that is not exchanged is
+ * another one than those that add (exchange_is_fresh). */
+bool exchange_forget(struct exchange *x);
+bool exchange_is_fresh(const struct exchange *x);
 
 /* Behind an update, and behind values that were read: each rank has what its passes need, by the time they need it. Collective over
  * the ranks. exchange_settle: all is there, and this rank's own values may be written to other than by an update. */

@@ -46,14 +46,20 @@ gather(const struct ring *g, const struct shards *s, int unit)
 }
 
 static double
-sum(const struct ring *g, const struct shards *s, int unit)
+sum_segments(const struct ring *g, const struct shards *s, int from, int to)
 {
 	double t = 0;
 
-	for (int i = s->unit[unit].first; i < s->unit[unit].first + s->unit[unit].n; i++)
+	for (int i = from; i < to; i++)
 		if (s->segment[i].train)
 			t += carry(g, (double)s->segment[i].count * 4, 1);
 	return t;
+}
+
+static double
+sum(const struct ring *g, const struct shards *s, int unit)
+{
+	return sum_segments(g, s, s->unit[unit].first, s->unit[unit].first + s->unit[unit].n);
 }
 
 /* The clocks of the kernels and of the exchange beside them, which takes one operation after the other. */
@@ -75,27 +81,46 @@ wait_for(struct clocks *c, double until)
 	c->now = fmax(c->now, until);
 }
 
-/* A pass of sharding=full, hybrid: shards_begin, _before, _after, _end with a clock. */
+/* The backward pass of a unit whose values are there: the sums of each group begin as soon as its gradients are made, which take the room of
+ * the sums before. Those of a feed-forward are taken to be half of a block's time. */
+static void
+backward_of(struct clocks *c, const struct ring *g, const struct shards *s, int u, double seconds, double sent[2])
+{
+	const struct unit *n = &s->unit[u];
+
+	wait_for(c, sent[0]);
+	if (u < DIT_FRONTS)
+		wait_for(c, sent[1]);
+	c->now += u < DIT_FRONTS ? 0 : seconds / 2;
+	sent[0] = n->trains ? start(c, sum_segments(g, s, n->first, n->second)) : sent[0];
+	if (u < DIT_FRONTS)
+		return;
+	wait_for(c, sent[1]);
+	c->now += seconds / 2;
+	sent[1] = n->trains ? start(c, sum_segments(g, s, n->second, n->first + n->n)) : sent[1];
+}
+
+/* A pass of sharding=full, hybrid: shards_begin, _before, _within, _after, _end with a clock. */
 static void
 pass_full(struct clocks *c, const struct ring *g, const struct shards *s, double forward, double backward)
 {
-	int blocks = s->units - 1, rest = blocks;
-	double here, next = 0, sent[2] = { 0 };
+	int last = s->units - 2, rest = s->units - 1, ahead;
+	double there, here, next = 0, sent[2] = { 0 };
 
-	wait_for(c, start(c, gather(g, s, rest)));
+	there = start(c, gather(g, s, rest));
 	here = start(c, gather(g, s, 0));
-	for (int i = 0; i < blocks; i++, here = next) {
+	wait_for(c, there);
+	for (int u = 0; u <= last; u++, here = next) {
 		wait_for(c, here);
-		next = i + 1 < blocks ? start(c, gather(g, s, i + 1)) : 0;
-		c->now += forward;
+		ahead = shards_ahead(s, u, false);
+		next = ahead >= 0 ? start(c, gather(g, s, ahead)) : 0;
+		c->now += u >= DIT_FRONTS ? forward : 0;
 	}
-	here = start(c, gather(g, s, blocks - 1));
-	for (int i = blocks - 1; i >= s->first_block; i--, here = next) {
+	for (int u = last; u >= 0; u = ahead, here = next) {
 		wait_for(c, here);
-		next = i > s->first_block ? start(c, gather(g, s, i - 1)) : 0;
-		wait_for(c, sent[i % 2]);		/* its room */
-		c->now += backward;
-		sent[i % 2] = s->unit[i].trains ? start(c, sum(g, s, i)) : 0;
+		ahead = shards_ahead(s, u, true);
+		next = ahead >= 0 && !shards_stays(s, ahead) ? start(c, gather(g, s, ahead)) : 0;
+		backward_of(c, g, s, u, backward, sent);
 	}
 	if (s->unit[rest].trains)
 		start(c, sum(g, s, rest));
@@ -105,7 +130,7 @@ pass_full(struct clocks *c, const struct ring *g, const struct shards *s, double
 static void
 update_full(struct clocks *c, const struct ring *g, const struct shards *s, const struct forecast_rates *r, int64_t accumulation)
 {
-	int blocks = s->units - 1;
+	int blocks = s->units - 1 - DIT_FRONTS;
 	double forward = r->compute * r->forward / blocks, backward = r->compute * (1 - r->forward) / (blocks - s->first_block);
 
 	for (int64_t k = 0; k < accumulation; k++)
@@ -117,24 +142,24 @@ update_full(struct clocks *c, const struct ring *g, const struct shards *s, cons
 static void
 update_optimizer(struct clocks *c, const struct ring *g, const struct shards *s, const struct forecast_rates *r, int64_t accumulation)
 {
-	int blocks = s->units - 1;
-	double backward = r->compute * (1 - r->forward) / (blocks - s->first_block), here = gather(g, s, blocks);
+	int rest = s->units - 1, blocks = rest - DIT_FRONTS;
+	double backward = r->compute * (1 - r->forward) / (blocks - s->first_block), here = gather(g, s, rest);
 
 	wait_for(c, here);
-	for (int i = 0; i < blocks; i++) {
-		here += gather(g, s, i);
+	for (int u = 0; u < rest; u++) {
+		here += gather(g, s, u);
 		if (accumulation == 1)
 			wait_for(c, here);
-		c->now += r->compute * r->forward / blocks;
+		c->now += u >= DIT_FRONTS ? r->compute * r->forward / blocks : 0;
 	}
 	if (accumulation > 1)
 		c->now = here + (double)accumulation * r->compute - r->compute * (1 - r->forward);
 	c->link = here;
-	for (int i = blocks - 1; i >= 0; i--) {
-		c->now += i >= s->first_block ? backward : 0;
-		start(c, sum(g, s, i));
+	for (int u = rest - 1; u >= 0; u--) {	/* those before the blocks are over at once */
+		c->now += u >= shards_block(s->first_block) ? backward : 0;
+		start(c, sum(g, s, u));
 	}
-	start(c, sum(g, s, blocks));
+	start(c, sum(g, s, rest));
 	wait_for(c, c->link);
 }
 

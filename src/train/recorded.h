@@ -8,7 +8,7 @@
 
 /* The first so many are recorded. No other takes their place: where more shapes than these come in turn, recording each anew would
  * cost more than it saves. */
-enum { RECORDED = 256, RECORDED_KEY = 4 };
+enum { RECORDED = 256, RECORDED_KEY = 5 };
 
 struct recorded_item {
 	int64_t key[RECORDED_KEY];

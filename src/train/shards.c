@@ -31,7 +31,7 @@ start_values(struct shards *s, struct shard_slot *slot, int u)
 	for (int i = n->first; i < n->first + n->n; i++) {
 		struct segment *g = &s->segment[i];
 		g->values = arena_tensor(&a, g->dtype, 1, g->count);
-		slot->ticket = link_allgather(s->link, g->values, g->my_values, "block %d", u);
+		slot->ticket = link_allgather(s->link, g->values, g->my_values, "unit %d", u);
 	}
 }
 
@@ -85,72 +85,139 @@ slot_of(struct shards *s, int u)
 	return NULL;
 }
 
-/* Begin to put a block together, unless it is under way. */
+/* A free one, or one whose unit has run. */
+static struct shard_slot *
+free_slot(struct shards *s)
+{
+	struct shard_slot *slot = slot_of(s, -1);
+
+	for (int i = 0; !slot && i < SHARD_SLOTS; i++)
+		if (s->values[i].spent)
+			slot = &s->values[i];
+	assert(slot);
+	if (slot->unit >= 0)
+		drop_values(s, slot);
+	return slot;
+}
+
+/* Begin to put a unit together, unless it is there or under way. */
 static struct shard_slot *
 want(struct shards *s, int u)
 {
 	struct shard_slot *slot = slot_of(s, u);
 
-	if (slot)
-		return slot;
-	slot = slot_of(s, -1);
-	assert(slot);
-	start_values(s, slot, u);
+	if (!slot) {
+		slot = free_slot(s);
+		start_values(s, slot, u);
+	}
+	slot->spent = false;
 	return slot;
+}
+
+int
+shards_ahead(const struct shards *s, int u, bool backward)
+{
+	if (!backward)
+		return u + 1 < s->units - 1 ? u + 1 : -1;
+	if (u > shards_block(s->first_block))
+		return u - 1;
+	for (int front = u < DIT_FRONTS ? u + 1 : 0; front < DIT_FRONTS; front++)
+		if (s->unit[front].trains)
+			return front;
+	return -1;
+}
+
+bool
+shards_stays(const struct shards *s, int u)
+{
+	return u >= DIT_FRONTS && u < s->units - 1 && u >= s->units - 1 - SHARD_SLOTS;
 }
 
 /* --- gradients of a unit on their way to their ranks --- */
 
-/* The sums that are under way are added to this rank's. */
+/* The sums that are under way are this rank's, or are added to them. */
 static void
 finish_grads(struct shards *s, struct shard_slot *slot)
 {
-	struct unit *n;
-
 	if (slot->unit < 0)
 		return;
-	n = &s->unit[slot->unit];
 	keep(s, link_join(s->link, slot->ticket));
-	for (int i = n->first; i < n->first + n->n; i++) {
+	for (int i = slot->from; i < slot->to; i++) {
 		struct segment *g = &s->segment[i];
-		if (g->train)
+		if (g->train && g->sum.rank)
 			rows_axpy(s->dev, g->my_grads, g->sum, 1.f);
 	}
 	slot->unit = -1;
 }
 
-/* Zeros for the backward pass of a unit to add to. */
 static void
-open_grads(struct shards *s, struct shard_slot *slot, int u)
+clear(struct shards *s, const struct segment *g, int64_t from, int64_t to)
 {
-	struct unit *n = &s->unit[u];
-	struct arena a = { .base = slot->memory, .size = n->sum_bytes };
+	if (to > from)
+		rows_fill(s->dev, tensor_slice(g->grads, from, to - from), 0.f);
+}
+
+/* Zeros for a backward pass to add to, and between what it writes. */
+static void
+clear_grads(struct shards *s, const struct segment *g)
+{
+	int64_t from = 0;
+
+	for (int k = g->first; k < g->first + g->n && !s->idle; k++) {
+		const struct shard_place *q = &s->place[k];
+		if (!q->once)
+			continue;
+		clear(s, g, from, q->at);
+		from = q->at + tensor_count(q->p->value);
+	}
+	clear(s, g, from, g->count);
+}
+
+/* Room for the backward pass of segments of a unit. */
+static void
+open_grads(struct shards *s, struct shard_slot *slot, int u, int from, int to)
+{
+	struct arena a = { .base = slot->memory, .size = slot->bytes };
 
 	finish_grads(s, slot);
-	rows_fill(s->dev, tensor_of(slot->memory, F32, 1, (int64_t)(n->grad_bytes / sizeof(float))), 0.f);
-	for (int i = n->first; i < n->first + n->n; i++)
-		if (s->segment[i].train)
-			s->segment[i].grads = arena_tensor(&a, F32, 1, s->segment[i].count);
-	for (int i = n->first; i < n->first + n->n; i++)
-		if (s->segment[i].train)
-			s->segment[i].sum = arena_tensor(&a, F32, 1, s->segment[i].part);
+	for (int i = from; i < to; i++) {
+		struct segment *g = &s->segment[i];
+		if (!g->train)
+			continue;
+		g->grads = arena_tensor(&a, F32, 1, g->count);
+		clear_grads(s, g);
+	}
 	shards_point(s, u, true);
 	slot->unit = u;
+	slot->from = from;
+	slot->to = to;
 }
 
 static void
 send_grads(struct shards *s, struct shard_slot *slot)
 {
-	struct unit *n = &s->unit[slot->unit];
-
-	for (int i = n->first; i < n->first + n->n; i++) {
+	for (int i = slot->from; i < slot->to; i++) {
 		struct segment *g = &s->segment[i];
+		struct tensor mine;
 		if (!g->train)
 			continue;
-		slot->ticket = link_reduce_scatter(s->link, g->sum, g->grads, COMM_SUM, "gradients of block %d", slot->unit);
+		mine = s->fresh ? g->my_grads : shards_part(s, g->grads, g->part);
+		slot->ticket = link_reduce_scatter(s->link, mine, g->grads, COMM_SUM, "gradients of unit %d", slot->unit);
+		g->sum = s->fresh ? (struct tensor){ 0 } : mine;
 		g->grads.data = NULL;
 	}
 	shards_point(s, slot->unit, true);
+}
+
+/* All of a front's, or the first group of a block's. */
+static void
+open_unit(struct shards *s, int u)
+{
+	const struct unit *n = &s->unit[u];
+
+	if (u < DIT_FRONTS)
+		finish_grads(s, &s->grad[1]);
+	open_grads(s, &s->grad[0], u, n->first, n->second);
 }
 
 /* --- sums of resident gradients --- */
@@ -162,7 +229,7 @@ start_sums(struct shards *s, int u)
 
 	for (int i = n->first; i < n->first + n->n; i++) {
 		struct segment *g = &s->segment[i];
-		s->ticket = link_reduce_scatter(s->link, g->my_grads, g->grads, COMM_SUM, "gradients of block %d", u);
+		s->ticket = link_reduce_scatter(s->link, g->my_grads, g->grads, COMM_SUM, "gradients of unit %d", u);
 	}
 	n->started = true;
 }
@@ -183,7 +250,7 @@ gather_values(struct shards *s, int u)
 	struct unit *n = &s->unit[u];
 
 	for (int i = n->first; i < n->first + n->n; i++)
-		n->ticket = s->ticket = link_allgather(s->link, s->segment[i].values, s->segment[i].my_values, "values of block %d", u);
+		n->ticket = s->ticket = link_allgather(s->link, s->segment[i].values, s->segment[i].my_values, "values of unit %d", u);
 }
 
 enum status
@@ -209,38 +276,45 @@ shards_values(struct shards *s)
 	return ACE_OK;
 }
 
-/* --- around blocks and passes --- */
+/* --- around units and passes --- */
 
 void
-shards_before(struct shards *s, int block, bool backward)
+shards_before(struct shards *s, int unit, bool backward)
 {
-	int ahead = backward ? block - 1 : block + 1, blocks = s->units - 1;
-	struct shard_slot *slot;
+	int ahead = shards_ahead(s, unit, backward);
 
 	if (!s->full) {
 		if (s->pending && !backward)
-			keep(s, join_values(s, block));
+			keep(s, join_values(s, unit));
 		return;
 	}
-	slot = want(s, block);
-	wait_values(s, slot);
-	if (backward ? ahead >= s->first_block : ahead < blocks)
+	wait_values(s, want(s, unit));
+	if (ahead >= 0)
 		(void)want(s, ahead);
-	if (backward && s->unit[block].trains) {
-		open_grads(s, &s->grad[s->turn], block);
-		s->turn = (s->turn + 1) % SHARD_SLOTS;
-	}
+	if (backward && s->unit[unit].trains)
+		open_unit(s, unit);
 }
 
 void
-shards_after(struct shards *s, int block, bool backward)
+shards_within(struct shards *s, int unit)
+{
+	const struct unit *n = &s->unit[unit];
+
+	if (!s->full || !n->trains)
+		return;
+	send_grads(s, &s->grad[0]);
+	open_grads(s, &s->grad[1], unit, n->second, n->first + n->n);
+}
+
+void
+shards_after(struct shards *s, int unit, bool backward)
 {
 	if (s->full) {
-		drop_values(s, slot_of(s, block));
-		if (backward && s->unit[block].trains)
-			send_grads(s, &s->grad[(s->turn + SHARD_SLOTS - 1) % SHARD_SLOTS]);
+		slot_of(s, unit)->spent = true;
+		if (backward && s->unit[unit].trains)
+			send_grads(s, &s->grad[unit < DIT_FRONTS ? 0 : 1]);
 	} else if (backward && s->last) {
-		start_sums(s, block);
+		start_sums(s, unit);
 	}
 }
 
@@ -253,10 +327,20 @@ shards_begin(struct shards *s, bool last)
 	if (!s->full)
 		return s->pending ? join_values(s, rest) : ACE_OK;
 	start_values(s, &s->rest, rest);
+	(void)want(s, 0);
 	wait_values(s, &s->rest);
 	if (s->unit[rest].trains && !s->forward)
-		open_grads(s, &s->rest_grad, rest);
+		open_grads(s, &s->rest_grad, rest, s->unit[rest].first, s->unit[rest].second);
 	return s->status == ACE_OK ? ACE_OK : ace_fail(s->status, "%s", s->message);
+}
+
+/* Matrices of blocks: whether the next product that makes a gradient writes it. full: always. */
+static void
+set_fresh(struct shards *s, bool fresh)
+{
+	s->fresh = fresh;
+	for (int i = 0; !s->full && i < s->places; i++)
+		s->place[i].p->fresh = s->place[i].once && fresh;
 }
 
 enum status
@@ -265,25 +349,50 @@ shards_end(struct shards *s)
 	int rest = s->units - 1;
 
 	if (s->full) {
-		for (int i = 0; i < SHARD_SLOTS; i++) {
-			finish_grads(s, &s->grad[i]);
-			if (s->values[i].unit >= 0)
-				drop_values(s, &s->values[i]);
-		}
-		drop_values(s, &s->rest);
 		if (s->unit[rest].trains && !s->forward)
 			send_grads(s, &s->rest_grad);
+		for (int i = 0; i < SHARD_SLOTS; i++)
+			if (s->values[i].unit >= 0)
+				drop_values(s, &s->values[i]);
+		drop_values(s, &s->rest);
+		for (int i = 0; i < SHARD_GROUPS; i++)
+			finish_grads(s, &s->grad[i]);
 		finish_grads(s, &s->rest_grad);
 	}
+	if (!s->forward)
+		set_fresh(s, false);
 	return s->status == ACE_OK ? ACE_OK : ace_fail(s->status, "%s", s->message);
+}
+
+void
+shards_forget(struct shards *s)
+{
+	for (int i = 0; !s->full && i < s->segments; i++)
+		if (s->segment[i].train)
+			clear_grads(s, &s->segment[i]);
+	set_fresh(s, true);
 }
 
 void
 shards_idle_forward(struct shards *s)
 {
-	for (int i = 0; s->full && i < s->units - 1; i++) {
-		shards_before(s, i, false);
-		shards_after(s, i, false);
+	for (int u = 0; s->full && u < s->units - 1; u++) {
+		shards_before(s, u, false);
+		shards_after(s, u, false);
+	}
+}
+
+/* Gradients of a pass that does not run. */
+static void
+idle_backward(struct shards *s)
+{
+	if (!s->full && s->fresh)
+		rows_fill(s->dev, s->grads, 0.f);
+	for (int u = s->units - 2; s->full && u >= 0; u = shards_ahead(s, u, true)) {
+		shards_before(s, u, true);
+		if (u >= DIT_FRONTS)
+			shards_within(s, u);
+		shards_after(s, u, true);
 	}
 }
 
@@ -291,13 +400,28 @@ enum status
 shards_idle(struct shards *s, bool last, int64_t forwards)
 {
 	ACE_TRY(shards_begin(s, last));
+	s->idle = true;
 	for (int64_t k = 0; k <= forwards; k++)
 		shards_idle_forward(s);
-	for (int i = s->units - 2; s->full && !s->forward && i >= s->first_block; i--) {
-		shards_before(s, i, true);
-		shards_after(s, i, true);
-	}
+	if (!s->forward)
+		idle_backward(s);
+	s->idle = false;
 	return shards_end(s);
+}
+
+/* Sums that no pass has started, in the order of a pass. */
+static void
+start_others(struct shards *s)
+{
+	for (int u = s->units - 2; u >= DIT_FRONTS; u--)
+		if (!s->unit[u].started)
+			start_sums(s, u);
+	for (int u = 0; u < DIT_FRONTS; u++)
+		if (!s->unit[u].started)
+			start_sums(s, u);
+	start_sums(s, s->units - 1);
+	for (int u = 0; u < s->units; u++)
+		s->unit[u].started = false;
 }
 
 enum status
@@ -307,17 +431,12 @@ shards_gradients(struct shards *s)
 	int64_t ticket = 0;
 
 	if (!s->full) {
-		for (int u = s->units - 2; u >= 0; u--)
-			if (!s->unit[u].started)
-				start_sums(s, u);
-		start_sums(s, s->units - 1);
-		for (int u = 0; u < s->units; u++)
-			s->unit[u].started = false;
+		start_others(s);
 		st = link_join(s->link, s->ticket);
 	}
 	for (int i = 0; st == ACE_OK && s->across && i < s->segments; i++)
 		if (s->segment[i].train)
-			ticket = link_allreduce(s->beyond, s->segment[i].my_grads, COMM_SUM, "gradients of block %d",
+			ticket = link_allreduce(s->beyond, s->segment[i].my_grads, COMM_SUM, "gradients of unit %d",
 			                        s->segment[i].unit);
 	if (st == ACE_OK && s->across)
 		st = link_join(s->beyond, ticket);

@@ -9,8 +9,12 @@
  *
  *   optimizer   values and gradients of what trains are whole on every rank, and so is what does not train; a rank updates its
  *               part, and the values are put together again behind the update
- *   full        of values, gradients and states a rank keeps its part alone; a block is put together just before it runs, while
- *               the one before it still runs, and its gradients are summed and parted while the next one runs
+ *   full        of values, gradients and states a rank keeps its part alone; a unit (a block, or a part of what runs before the
+ *               blocks) is put together just before it runs, while the one before it still runs, and its gradients are summed and
+ *               parted while the next one runs; those of a block's feed-forward while the rest of the block's are made
+ *
+ * An update's gradients begin with what its first pass makes: where a matrix has one product that makes its gradient, that writes
+ * (param.fresh), and with full the first sums are written to a rank's part. Only the others are cleared, and later passes add.
  *
  * A rule that looks at whole tensors (optim_parts) cannot update a part. Its tensors are kept whole: each has one owner, which has its
  * state and updates it, and values and gradients are parted as ever. Turn by turn they are put together on all ranks, the owners
@@ -24,17 +28,17 @@
 #include "comm/link.h"
 #include "models/dit.h"
 
-enum { SHARD_ALIGN = 256, SHARD_SLOTS = 2 };
+enum { SHARD_ALIGN = 256, SHARD_SLOTS = 2, SHARD_GROUPS = 2 };
 
 struct segment {
 	enum dtype dtype;
 	bool train;
-	int unit;
+	int unit, group;		/* group: of a block's, 0 for the feed-forward, whose gradients are made first */
 	int first, n;			/* places */
 	int64_t count, part;		/* numbers: whole, padded; of a rank */
 	struct tensor values, grads;	/* [count] whole; data NULL while they are not there. grads F32, of what trains */
 	struct tensor my_values, my_grads;	/* [part] */
-	struct tensor sum;		/* [part] full: the gradients of a pass on their way */
+	struct tensor sum;		/* [part] full: where a pass's sums, to be added to my_grads, come; rank 0: they come there */
 	void *shown;			/* owned, the device's: whole values, between shards_show and shards_hide */
 };
 
@@ -45,27 +49,32 @@ struct shard_place {
 	int64_t at;			/* first number in the segment */
 	struct param mine;		/* what this rank has of it: value and gradient of one dimension; value.rank 0: nothing */
 	int64_t first;			/* where that begins in the param */
+	bool once;			/* a block's matrix: one product makes its gradient */
 	bool whole;			/* it is kept whole: */
 	int owner;			/* the rank of the group that updates it */
 };
 
-/* What is put together at once: a block, or, as the last one, all that is of no block. */
+/* What is put together at once, in the order in which a pass wants it: the parts before the blocks (enum dit_front), the blocks, and, as the
+ * last one, the rest, which all of a pass has. */
 struct unit {
 	int first, n;			/* segments */
+	int second;			/* the first of group 1; behind the last one: there is one group */
 	bool trains;			/* some of them do */
 	bool started;			/* optimizer: its sums, in this update */
 	int64_t ticket;			/* optimizer: of its values, while s->pending */
 	bool whole;			/* some of what trains is kept whole */
-	size_t bytes, grad_bytes;	/* put together */
-	size_t sum_bytes;		/* of gradients with this rank's part of their sum */
+	size_t bytes, grad_bytes[SHARD_GROUPS];	/* put together */
 };
 
-/* Room for one unit. */
+/* Room for one unit, or for a group of its gradients. */
 struct shard_slot {
 	void *memory;
+	size_t bytes;
 	int unit;			/* -1: free */
+	int from, to;			/* gradients: segments */
 	int64_t ticket;
-	bool here;			/* the ticket was waited for */
+	bool here;			/* values: the ticket was waited for */
+	bool spent;			/* and the unit has run; it stays until the room is wanted */
 };
 
 struct shards {
@@ -78,7 +87,7 @@ struct shards {
 	struct dev *dev;
 	struct segment *segment;
 	struct shard_place *place;
-	struct unit *unit;		/* [units]: blocks, then the rest */
+	struct unit *unit;		/* [units]: fronts, blocks, the rest */
 	struct shard_place **item;	/* [items] those of which this rank updates something, in the order of the model */
 	int segments, places, units, items;
 	bool whole;			/* something is kept whole */
@@ -87,8 +96,10 @@ struct shards {
 	size_t bytes[3];
 	size_t frozen_bytes;		/* of bytes[0], of what does not train */
 	struct tensor grads;		/* all gradients that an update clears, one vector */
-	struct shard_slot values[SHARD_SLOTS], grad[SHARD_SLOTS], rest, rest_grad;
-	int turn;			/* which grad is next */
+	struct shard_slot values[SHARD_SLOTS], rest, rest_grad;
+	struct shard_slot grad[SHARD_GROUPS];	/* of a block, by group; a front's begin in the first and reach into the second */
+	bool fresh;			/* no pass of this update has made gradients yet */
+	bool idle;			/* nothing makes gradients in this pass: they are nought */
 	bool last;			/* the pass under way completes the gradients */
 	bool forward;			/* it has no backward pass */
 	int64_t ticket;			/* optimizer: of the last sum started */
@@ -119,12 +130,31 @@ double shards_turn_bytes(const struct shards *s);
 /* The params of a unit point to where its segments are, or to nothing. */
 void shards_point(struct shards *s, int unit, bool grads);
 
-/* Around a pass, and around each block in it; a rank without a batch calls shards_idle instead, where others run the blocks so many
+static inline int
+shards_block(int block)
+{
+	return DIT_FRONTS + block;
+}
+
+/* The unit that a pass runs behind u; -1: none. */
+int shards_ahead(const struct shards *s, int u, bool backward);
+
+/* Whether a unit is still there, from the forward pass, when the backward pass wants it. */
+bool shards_stays(const struct shards *s, int u);
+
+/* This rank's part of a whole vector. */
+struct tensor shards_part(const struct shards *s, struct tensor whole, int64_t part);
+
+/* The update is over: gradients begin anew. */
+void shards_forget(struct shards *s);
+
+/* Around a pass, and around each unit in it; a rank without a batch calls shards_idle instead, where others run the blocks so many
  * times before they train; where some run them more often, the rest calls shards_idle_forward. Failures show in the second.
  * Collective over the group. */
 enum status shards_begin(struct shards *s, bool last) ACE_NODISCARD;
-void shards_before(struct shards *s, int block, bool backward);
-void shards_after(struct shards *s, int block, bool backward);
+void shards_before(struct shards *s, int unit, bool backward);
+void shards_within(struct shards *s, int unit);		/* gradients of group 0 are made */
+void shards_after(struct shards *s, int unit, bool backward);
 enum status shards_end(struct shards *s) ACE_NODISCARD;
 enum status shards_idle(struct shards *s, bool last, int64_t forwards) ACE_NODISCARD;
 void shards_idle_forward(struct shards *s);

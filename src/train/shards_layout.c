@@ -17,6 +17,59 @@ padded(int64_t n, int64_t to)
 	return (n + to - 1) / to * to;
 }
 
+static int
+unit_of(const struct shards *s, const struct param *p)
+{
+	int block = exchange_block_of(p, s->m->stack.n);
+
+	return block >= 0 ? shards_block(block) : dit_front_of(p) < DIT_FRONTS ? (int)dit_front_of(p) : s->units - 1;
+}
+
+/* A block's feed-forward is the first thing that its backward pass is through with. */
+static int
+group_of(const struct shards *s, const struct param *p, int unit)
+{
+	return unit >= DIT_FRONTS && unit < s->units - 1 && !strstr(p->name, ".ff.");
+}
+
+/* The places of one kind, in a segment of their own. */
+static void
+list_segment(struct shards *s, struct segment like)
+{
+	struct segment *g = &s->segment[s->segments];
+
+	*g = like;
+	g->first = s->places;
+	for (int i = 0; i < dit_n_params(s->m); i++) {
+		struct param *p = dit_param(s->m, i);
+		if (unit_of(s, p) != g->unit || group_of(s, p, g->unit) != g->group || p->value.dtype != g->dtype ||
+		    p->train != g->train || (!p->train && !s->full))
+			continue;
+		s->place[s->places++] = (struct shard_place){ .p = p, .number = i, .segment = s->segments, .at = g->count };
+		g->count += padded(tensor_count(p->value), SHARD_ALIGN);
+		g->n++;
+	}
+	g->count = padded(g->count, (int64_t)SHARD_ALIGN * s->ranks);
+	g->part = g->count / s->ranks;
+	s->segments += g->n > 0;
+	s->unit[g->unit].trains = s->unit[g->unit].trains || (g->n > 0 && g->train);
+}
+
+/* Matrices of blocks: a block's backward pass always makes their gradients, by one product each. */
+static void
+find_once(struct shards *s)
+{
+	const struct params *ps = &s->m->params;
+
+	for (int i = 0; i < ps->n_modules; i++)
+		for (int k = 0; k < s->places; k++) {
+			struct shard_place *q = &s->place[k];
+			int u = s->segment[q->segment].unit;
+			if (q->p == &ps->module[i].l->w && q->p->train && u >= DIT_FRONTS && u < s->units - 1)
+				q->once = q->p->fresh = true;
+		}
+}
+
 /* Unit by unit, each with its frozen and its trained params, F32 and 16 bits apart. */
 static enum status
 list_places(struct shards *s)
@@ -26,35 +79,24 @@ list_places(struct shards *s)
 	enum { KINDS = sizeof kinds / sizeof *kinds };
 	int all = dit_n_params(s->m);
 
-	s->units = s->m->stack.n + 1;
+	s->units = s->m->stack.n + DIT_FRONTS + 1;
 	s->place = calloc((size_t)all + 1, sizeof *s->place);
 	s->unit = calloc((size_t)s->units, sizeof *s->unit);
-	s->segment = calloc(KINDS * (size_t)s->units, sizeof *s->segment);
+	s->segment = calloc((size_t)SHARD_GROUPS * KINDS * (size_t)s->units, sizeof *s->segment);
 	s->item = calloc((size_t)all + 1, sizeof *s->item);
 	if (!s->place || !s->unit || !s->segment || !s->item)
 		return ace_fail(ACE_ENOMEM, "no memory for a list of %d parameters", all);
 	for (int u = 0; u < s->units; u++) {
 		s->unit[u].first = s->segments;
-		for (int k = 0; k < KINDS; k++) {
-			struct segment *g = &s->segment[s->segments];
-			*g = (struct segment){ .dtype = kinds[k].dtype, .train = kinds[k].train, .unit = u, .first = s->places };
-			for (int i = 0; i < all; i++) {
-				struct param *p = dit_param(s->m, i);
-				int block = exchange_block_of(p, s->m->stack.n);
-				if ((block < 0 ? s->units - 1 : block) != u || p->value.dtype != g->dtype || p->train != g->train ||
-				    (!p->train && !s->full))
-					continue;
-				s->place[s->places++] = (struct shard_place){ .p = p, .number = i, .segment = s->segments, .at = g->count };
-				g->count += padded(tensor_count(p->value), SHARD_ALIGN);
-				g->n++;
-			}
-			g->count = padded(g->count, (int64_t)SHARD_ALIGN * s->ranks);
-			g->part = g->count / s->ranks;
-			s->segments += g->n > 0;
-			s->unit[u].trains = s->unit[u].trains || (g->n > 0 && g->train);
+		for (int group = 0; group < SHARD_GROUPS; group++) {
+			if (group == 1)
+				s->unit[u].second = s->segments;
+			for (int k = 0; k < KINDS; k++)
+				list_segment(s, (struct segment){ .dtype = kinds[k].dtype, .train = kinds[k].train, .unit = u, .group = group });
 		}
 		s->unit[u].n = s->segments - s->unit[u].first;
 	}
+	find_once(s);
 	return ACE_OK;
 }
 
@@ -64,9 +106,8 @@ vector(struct arena *a, enum dtype t, int64_t n)
 	return arena_tensor(a, t, 1, n);
 }
 
-/* This rank's part of a whole vector. */
-static struct tensor
-part_of(const struct shards *s, struct tensor whole, int64_t part)
+struct tensor
+shards_part(const struct shards *s, struct tensor whole, int64_t part)
 {
 	return tensor_slice(whole, part * s->rank, part);
 }
@@ -84,7 +125,7 @@ lay(struct shards *s, struct arena a[3])
 			g->values = tensor_of(NULL, g->dtype, 1, g->count);
 		} else {
 			g->values = vector(&a[VALUES], g->dtype, g->count);
-			g->my_values = part_of(s, g->values, g->part);
+			g->my_values = shards_part(s, g->values, g->part);
 		}
 		if (!g->train) {
 			s->frozen_bytes += a[VALUES].used - before;
@@ -95,7 +136,7 @@ lay(struct shards *s, struct arena a[3])
 			g->grads = tensor_of(NULL, F32, 1, g->count);
 		} else {
 			g->grads = vector(&a[GRADS], F32, g->count);
-			g->my_grads = part_of(s, g->grads, g->part);
+			g->my_grads = shards_part(s, g->grads, g->part);
 		}
 	}
 }
@@ -105,43 +146,58 @@ give(struct arena *a, size_t bytes, struct shard_slot *slot)
 {
 	struct tensor x = arena_tensor(a, U8, 1, (int64_t)bytes + 1);
 
-	*slot = (struct shard_slot){ .memory = x.data, .unit = -1 };
+	*slot = (struct shard_slot){ .memory = x.data, .bytes = bytes, .unit = -1 };
 }
 
-/* Room for what is put together: two blocks' values, two blocks' gradients with their sums, all of the rest. */
+static size_t
+larger(size_t a, size_t b)
+{
+	return a > b ? a : b;
+}
+
+/* Bytes of a unit put together, and of the gradients of each group. */
+static void
+measure_unit(struct shards *s, struct unit *n)
+{
+	struct arena v = { 0 }, g[SHARD_GROUPS] = { 0 };
+
+	for (int i = n->first; i < n->first + n->n; i++) {
+		struct segment *x = &s->segment[i];
+		vector(&v, x->dtype, x->count);
+		if (x->train)
+			vector(&g[x->group], F32, x->count);
+	}
+	n->bytes = v.used;
+	for (int i = 0; i < SHARD_GROUPS; i++)
+		n->grad_bytes[i] = g[i].used;
+}
+
+/* Room for what is put together: two units' values, a block's gradients, group by group, or a front's, and all of the rest. */
 static void
 lay_room(struct shards *s, struct arena *a)
 {
-	struct unit most = { 0 };
+	struct unit most = { 0 }, *rest = &s->unit[s->units - 1];
+	size_t front = 0;
 
 	if (!s->full)
 		return;
-	for (int u = 0; u < s->units; u++) {
-		struct arena v = { 0 }, g = { 0 };
-		struct unit *n = &s->unit[u];
-		for (int i = n->first; i < n->first + n->n; i++) {
-			struct segment *x = &s->segment[i];
-			vector(&v, x->dtype, x->count);
-			if (x->train)
-				vector(&g, F32, x->count);
-		}
-		n->bytes = v.used;
-		n->grad_bytes = g.used;
-		for (int i = n->first; i < n->first + n->n; i++)
-			if (s->segment[i].train)
-				vector(&g, F32, s->segment[i].part);
-		n->sum_bytes = g.used;
-		if (u < s->units - 1 && n->bytes > most.bytes)
-			most.bytes = n->bytes;
-		if (u < s->units - 1 && n->sum_bytes > most.sum_bytes)
-			most.sum_bytes = n->sum_bytes;
+	for (int u = 0; u < s->units; u++)
+		measure_unit(s, &s->unit[u]);
+	for (struct unit *n = s->unit; n < rest; n++) {
+		most.bytes = larger(most.bytes, n->bytes);
+		for (int i = 0; n >= s->unit + DIT_FRONTS && i < SHARD_GROUPS; i++)
+			most.grad_bytes[i] = larger(most.grad_bytes[i], n->grad_bytes[i]);
+		if (n < s->unit + DIT_FRONTS)
+			front = larger(front, n->grad_bytes[0]);
 	}
-	for (int i = 0; i < SHARD_SLOTS; i++) {
+	most.grad_bytes[0] = larger(most.grad_bytes[0], front > most.grad_bytes[1] ? front - most.grad_bytes[1] : 0);
+	for (int i = 0; i < SHARD_SLOTS; i++)
 		give(a, most.bytes, &s->values[i]);
-		give(a, most.sum_bytes, &s->grad[i]);
-	}
-	give(a, s->unit[s->units - 1].bytes, &s->rest);
-	give(a, s->unit[s->units - 1].sum_bytes, &s->rest_grad);
+	give(a, most.grad_bytes[0], &s->grad[0]);
+	give(a, most.grad_bytes[1], &s->grad[1]);
+	s->grad[0].bytes += s->grad[1].bytes;		/* what a front, or a turn, may take */
+	give(a, rest->bytes, &s->rest);
+	give(a, rest->grad_bytes[0], &s->rest_grad);
 }
 
 static enum status
@@ -304,6 +360,7 @@ enum status
 shards_open(struct shards *s, struct dit *m, struct comm *group, int rank, int ranks, bool full)
 {
 	*s = (struct shards){ .full = full, .rank = rank, .ranks = ranks, .group = group, .m = m, .dev = m->dev };
+	s->fresh = true;
 	m->params.apart = true;
 	ACE_TRY(dit_prepare(m));
 	s->first_block = dit_first_block(m);
@@ -328,6 +385,8 @@ shards_close(struct shards *s)
 		return;
 	for (int i = 0; i < s->places; i++)
 		s->place[i].p->value.data = s->place[i].p->grad.data = NULL;	/* they were in memory of ours */
+	for (int i = 0; i < s->places; i++)
+		s->place[i].p->fresh = false;
 	shards_hide(s);
 	for (int i = 0; i < 3; i++)
 		s->dev->m->free(s->dev, s->memory[i]);

@@ -48,8 +48,8 @@ give_room(struct shards *s, int turn, bool grads)
 {
 	int u = turn - 1;
 	bool rest = u == s->units - 1;
-	struct arena v = { .base = rest ? s->rest.memory : s->values[0].memory, .size = s->unit[u].bytes };
-	struct arena g = { .base = rest ? s->rest_grad.memory : s->grad[0].memory, .size = s->unit[u].sum_bytes };
+	struct arena v = { .base = rest ? s->rest.memory : s->values[0].memory, .size = rest ? s->rest.bytes : s->values[0].bytes };
+	struct arena g = { .base = rest ? s->rest_grad.memory : s->grad[0].memory, .size = rest ? s->rest_grad.bytes : s->grad[0].bytes };
 
 	for (int i = 0; i < s->segments; i++) {
 		struct segment *x = &s->segment[i];

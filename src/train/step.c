@@ -164,9 +164,7 @@ warm_up(struct step *s)
 	ACE_TRY(exchange_begin(s->o.exchange, false));
 	ask_pass(s);
 	ACE_TRY(exchange_end(s->o.exchange));
-	rows_fill(d, s->grads, 0.f);
-	if (s->m->params.half.rank)
-		rows_fill(d, s->m->params.half, 0.f);
+	step_forget(s);
 	rows_fill(d, s->loss, 0.f);
 	d->m->sync(d);
 	return d->status;
@@ -413,7 +411,8 @@ check(const struct step *s, const struct batch *b)
 static void
 run_later(struct step *s, size_t bytes)
 {
-	const int64_t count = (int64_t)(bytes / sizeof(float)), key[RECORDED_KEY] = { s->shape.B, s->shape.T, s->shape.S, s->shape.Y };
+	const int64_t count = (int64_t)(bytes / sizeof(float)), key[RECORDED_KEY] = { s->shape.B, s->shape.T, s->shape.S, s->shape.Y,
+		exchange_is_fresh(s->o.exchange) };
 	struct dev *d = s->dev;
 
 	dev_ahead(d, s->landing, s->stage, bytes);

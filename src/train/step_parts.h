@@ -12,6 +12,9 @@ double step_weight(const struct step *s);
 /* How much too large losses and gradients are made: 1 without a loss scale. */
 double step_loss_scale(const struct step *s);
 
+/* Gradients begin anew. */
+void step_forget(struct step *s);
+
 /* step_roll.c; all of it does nothing unless s->o.rollout is on. */
 enum status step_roll_open(struct step *s) ACE_NODISCARD;
 void step_roll_close(struct step *s);

@@ -179,9 +179,11 @@ move(struct step *s, double scale)
 	return s->dev->status;
 }
 
-static void
-forget_gradients(struct step *s)
+void
+step_forget(struct step *s)
 {
+	if (exchange_forget(s->o.exchange))
+		return;
 	rows_fill(s->dev, s->grads, 0.f);
 	if (s->m->params.half.rank)
 		rows_fill(s->dev, s->m->params.half, 0.f);
@@ -201,7 +203,7 @@ update_now(struct step *s)
 	s->report.ema_decay = -1;
 	if (!s->report.skipped)
 		ACE_TRY(move(s, scale));
-	forget_gradients(s);
+	step_forget(s);
 	return s->dev->status;
 }
 
@@ -212,7 +214,8 @@ ask_update(void *me)
 	struct step *s = me;
 	struct dev *d = s->dev;
 
-	clip_measure(d, s->measured, s->grads);
+	if (!exchange_parted(s->o.exchange))
+		clip_measure(d, s->measured, s->grads);
 	if (s->m->params.half.rank)
 		clip_measure(d, s->measured, s->m->params.half);
 	if (s->scaling.rank)
@@ -221,8 +224,8 @@ ask_update(void *me)
 	           (float)((double)s->now.together * step_weight(s)));
 	if (s->scaling.rank)
 		d->k->loss_turn(d, s->scaling, s->grads, s->limits);
-	if (s->o.nonfinite > 0)
-		forget_gradients(s);	/* of an update that is skipped too: the next one is added up before the host knows */
+	if (s->o.nonfinite > 0 && !exchange_parted(s->o.exchange))
+		step_forget(s);	/* of an update that is skipped too: the next one is added up before the host knows */
 	d->m->download_later(d, s->host, s->memory, s->memory_bytes);
 }
 
@@ -237,7 +240,8 @@ join_ranks(struct step *s)
 	ACE_TRY(exchange_gradients(s->o.exchange));
 	if (s->o.exchange)
 		rows_copy(s->dev, s->checked, s->losses);
-	return exchange_add(s->o.exchange, s->checked);
+	ACE_TRY(exchange_add(s->o.exchange, s->checked));
+	return exchange_parted(s->o.exchange) ? exchange_measure(s->o.exchange, s->dev, s->measured, s->grads) : ACE_OK;
 }
 
 static void
@@ -269,6 +273,8 @@ step_ask(struct step *s)
 	groups_prepare(&s->groups, &s->optim, s->now.rate, s->now.lyrics_rate, s->updates + 1);
 	recorded_run(&s->rounds, s->dev, key, ask_update, s);
 	dev_event_record(s->dev, s->done);
+	ACE_TRY(exchange_values(s->o.exchange));
+	(void)exchange_forget(s->o.exchange);
 	next_round(s);
 	s->waiting = true;
 	return s->dev->status;

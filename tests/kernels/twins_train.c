@@ -47,6 +47,7 @@ CALL(prodigy, t[0], t[1], t[2], NONE, NONE, t[3], t[4], t[5], t[6], t[7], t[8])
 CALL_AS(prodigy_factors, prodigy, t[0], t[1], NONE, t[2], t[3], t[4], t[5], t[6], t[7], t[8], t[9])
 CALL(lerp, t[0], t[1], t[2])
 
+CALL(measures_join, t[0], t[1])
 CALL(update_guard, t[0], t[1], t[2])
 CALL(loss_scale, t[0], t[1])
 CALL(loss_unscale, t[0], t[1])
@@ -149,6 +150,7 @@ static const struct twin_case cases[] = {
 	{ "prodigy", prodigy_factors, 1e-6, 0,
 	  { N(2, { 53, 37 }), N(2, { 53, 37 }), { F32, 1, { 53 }, TWIN_POSITIVE }, { F32, 1, { 37 }, TWIN_POSITIVE },
 	    SOME(179), SOME(179), N(2, { 53, 37 }), N(1, { 2 }), NUMBERS, LIMITS }, NULL },
+	{ "measures_join", measures_join, 0, 0, { LIMITS, { F32, 3, { 3, 5, 2 }, TWIN_POSITIVE } }, NULL },
 	{ "update_guard", update_guard, 0, 0, { LIMITS, LIMITS, W }, NULL },
 	{ "loss_scale", loss_scale, 0, 0, { W, { F32, 1, { 4 }, TWIN_POSITIVE } }, NULL },
 	{ "loss_unscale", loss_unscale, 1e-6, 0, { LIMITS, { F32, 1, { 4 }, TWIN_POSITIVE } }, NULL },

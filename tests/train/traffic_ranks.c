@@ -3,6 +3,7 @@
 #include "../comm/ranks.h"
 
 #include "train/forecast.h"
+#include "train/shards.h"
 #include "train/team.h"
 
 #include <stdlib.h>
@@ -47,7 +48,7 @@ sent_here(const struct exchange *x)
 static int64_t
 counted(struct team *t, const struct team_options *o)
 {
-	enum { SUMS = 5, NORMS = 2 };		/* loss, last loss, clips of both, seconds; squares, largest */
+	enum { SUMS = 5, NORMS = 2 };		/* loss, last loss, clips of both, seconds; of each segment: squares, largest */
 	int64_t sent = sent_here(&t->x), n = world->size, group = t->x.inside ? t->x.inside->size : n;
 	struct step_report r;
 
@@ -59,7 +60,7 @@ counted(struct team *t, const struct team_options *o)
 	assert_ok(exchange_settle(&t->x));	/* values still come */
 	sent = sent_here(&t->x) - sent;
 	sent -= SUMS * (n - 1) * (int64_t)sizeof(double);
-	sent -= o->sharding == SHARDING_NONE ? 0 : NORMS * (group - 1) * (int64_t)sizeof(double);
+	sent -= o->sharding == SHARDING_NONE ? 0 : NORMS * (t->x.shards->segments + 1) * (group - 1) * (int64_t)sizeof(float);
 	assert_ok(comm_allreduce(world, tensor_of(&sent, I64, 1, 1), COMM_SUM, "bytes"));
 	return sent;
 }

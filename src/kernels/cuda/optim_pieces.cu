@@ -5,6 +5,24 @@
 
 namespace {
 
+__global__ void
+join(float *measured, const float *one, int64_t rows, int64_t columns)
+{
+	float most = 0.f;
+	double all = 0;
+
+	for (int64_t i = 0; i < rows; i++) {
+		double sum = 0;
+		for (int64_t k = 0; k < columns; k++, one += 2) {
+			sum += (double)one[MEASURED_SQUARES];
+			most = one[MEASURED_ABSMAX] <= most || isnan(most) ? most : one[MEASURED_ABSMAX];
+		}
+		all += sum;
+	}
+	measured[MEASURED_SQUARES] = (float)all;
+	measured[MEASURED_ABSMAX] = most;
+}
+
 __global__ void __launch_bounds__(THREADS)
 guard(float *l, const float *measured, const float *losses, int64_t n)
 {
@@ -313,6 +331,13 @@ pieces(const struct update_piece *table, const float *n0, const float *n1, const
 }
 
 } // namespace
+
+extern "C" void
+cuda_measures_join(struct dev *d, struct tensor measured, struct tensor measures)
+{
+	join<<<1, 1, 0, cuda_stream(d)>>>(cuda_out<float>(measured), cuda_in<float>(measures), measures.dim[0], measures.dim[1]);
+	cuda_launched(d, "measures_join");
+}
 
 extern "C" void
 cuda_update_guard(struct dev *d, struct tensor l, struct tensor measured, struct tensor losses)
