@@ -231,6 +231,58 @@ link_allgather(struct link *k, struct tensor all, struct tensor part, const char
 }
 
 int64_t
+link_fetch(struct link *k, struct tensor all, struct tensor part, const char *fmt, ...)
+{
+	struct comm_op op = comm_allgather_op(k->c, all, part);
+	va_list ap;
+	int64_t n;
+
+	va_start(ap, fmt);
+#ifdef HAVE_NCCL
+	if (k->peers) {
+		vsnprintf(op.label, sizeof op.label, fmt, ap);
+		n = ++k->started;
+		dev_join(k->d);
+		nccl_fetch(k, &op);
+	} else
+#endif
+	n = begin(k, &op, fmt, ap);
+	va_end(ap);
+	return n;
+}
+
+enum status
+link_share(struct link *k, void *base, size_t bytes)
+{
+#ifdef HAVE_NCCL
+	if (k->way == LINK_NCCL && k->c->nodes == 1 && k->c->size > 1)
+		return nccl_share(k, base, bytes);
+#endif
+	(void)k, (void)base, (void)bytes;
+	return ACE_OK;
+}
+
+void
+link_group(struct link *k, bool on)
+{
+#ifdef HAVE_NCCL
+	if (k->way == LINK_NCCL)
+		nccl_group(k, on);
+#endif
+	(void)k, (void)on;
+}
+
+void
+link_publish(struct link *k)
+{
+#ifdef HAVE_NCCL
+	if (k->peers)
+		nccl_publish(k);
+#endif
+	(void)k;
+}
+
+int64_t
 link_reduce_scatter(struct link *k, struct tensor part, struct tensor all, enum comm_sum sum, const char *fmt, ...)
 {
 	struct comm_op op = comm_reduce_scatter_op(k->c, part, all, sum);

@@ -4,7 +4,8 @@
  *   plain    the device's memory is the host's: comm.h itself
  *   staged   through pinned memory of the host and comm.h; slower, and the host waits for the device each time. Any device
  *            takes it; its sums are those of plain, to the bit
- *   nccl     by NCCL, on a stream of its own beside the device's kernels; the host does not wait
+ *   nccl     by NCCL, on a stream of its own beside the device's kernels; the host does not wait. What is fetched from memory that is
+ *            shared comes by the GPUs' copy engines
  *
  * A started operation sees all that was asked of the device before it; what is asked behind link_join sees its result. Between
  * the two its buffers are left alone. Every rank makes the same calls in the same order, over all links and groups.
@@ -39,7 +40,25 @@ int64_t link_reduce_scatter(struct link *k, struct tensor part, struct tensor al
 	ACE_PRINTF(5, 6);
 int64_t link_allreduce(struct link *k, struct tensor x, enum comm_sum sum, const char *fmt, ...) ACE_PRINTF(4, 5);
 
-/* What is asked of the device from here on comes behind that operation and all before it. */
+/* Memory of every rank, of the same size and with the same layout, that link_fetch may take parts from: until link_close it stays where it is.
+ * GPUs of one node open it to each other, where they can; else nothing is shared, and nothing fails. Collective. */
+enum status link_share(struct link *k, void *base, size_t bytes) ACE_NODISCARD;
+
+/* link_allgather whose parts lie in shared memory, whole or as the ranks' places in all. It sees what every rank had written there before
+ * its last link_publish. Parts may be written to again behind any other operation that was started after it
+ * and joined, or link_publish. */
+int64_t link_fetch(struct link *k, struct tensor all, struct tensor part, const char *fmt, ...) ACE_PRINTF(4, 5);
+
+/* What was written to shared memory up to here is there for fetches that are started behind it, on all ranks; and what is asked of the device
+ * from here on comes behind all that any rank has fetched before it. Collective. */
+void link_publish(struct link *k);
+
+/* Operations between on and off are one to the others' links: NCCL begins them together, and a ring of many ranks is gone around once. Nothing
+ * is joined in between. */
+void link_group(struct link *k, bool on);
+
+/* What is asked of the device from here on comes behind that operation and all before it; of fetches and others, behind those of its
+ * kind. */
 enum status link_join(struct link *k, int64_t number) ACE_NODISCARD;
 
 /* x's bytes where the host can read them: x itself, or (*copy, owned: free) a copy. */

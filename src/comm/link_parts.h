@@ -29,6 +29,7 @@ struct link {
 	char message[1024];
 	struct link_stage stage[LINK_STAGES];
 	struct nccl *nccl;
+	struct peers *peers;		/* peers.c; NULL: nothing is shared */
 };
 
 /* --- nccl.c, in builds with it --- */
@@ -43,6 +44,14 @@ void nccl_close(struct link *k);
 /* Begin op, which is numbered k->started; failures are kept in k. */
 void nccl_start(struct link *k, const struct comm_op *op);
 void nccl_join(struct link *k, int64_t number);
+
+/* link_group. */
+void nccl_group(struct link *k, bool on);
+
+/* Begin op as a fetch; link_share, link_publish. */
+void nccl_fetch(struct link *k, const struct comm_op *op);
+enum status nccl_share(struct link *k, void *base, size_t bytes) ACE_NODISCARD;
+void nccl_publish(struct link *k);
 
 /* Where the GPU of d is, as a number that no other of its node has. */
 int64_t nccl_place(struct dev *d);

@@ -4,7 +4,7 @@
  * The communicator does not block: each call is looked after until it is through, so that a rank that is lost ends the wait
  * here as it does in the device's waits. Nothing is captured in recorded sequences: NCCL wants all ranks to replay the same ones, and
  * batches of other shapes are recorded apart. */
-#include "comm/link_parts.h"
+#include "comm/peers.h"
 
 #include "base/clock.h"
 #include "base/msg.h"
@@ -27,7 +27,8 @@ static const double abort_within = 30.;	/* seconds */
 /* NCCL's functions that are used: its name there, what it is here. */
 #define FUNCTIONS(F)                                                                                                     \
 	F(ncclGetVersion) F(ncclGetUniqueId) F(ncclCommInitRankConfig) F(ncclCommAbort) F(ncclCommGetAsyncError)         \
-	F(ncclGetErrorString) F(ncclGetLastError) F(ncclAllReduce) F(ncclAllGather) F(ncclReduceScatter)
+	F(ncclGetErrorString) F(ncclGetLastError) F(ncclAllReduce) F(ncclAllGather) F(ncclReduceScatter) \
+	F(ncclGroupStart) F(ncclGroupEnd)
 
 static struct {
 	void *library;
@@ -43,6 +44,11 @@ struct nccl {
 	cudaStream_t stream;
 	cudaEvent_t reached;		/* what the device was asked for before an operation */
 	cudaEvent_t mark[MARKS];	/* the end of operation i % MARKS */
+	cudaEvent_t published;		/* what fetches wait for */
+	void *token;			/* on the device: what is sent to publish */
+	int64_t fetched, sent;		/* the last fetch, the last other operation */
+	bool together;			/* operations are being grouped: */
+	int64_t first;			/* from this one on; 0: there is none yet */
 	char label[160];		/* of the last operation */
 	enum status (*waits)(void *me, double seconds);	/* the device's before this link, asked as well */
 	void *waits_me;
@@ -225,7 +231,8 @@ open_stream(struct link *k)
 	/* before the kernels, which would else take all processors as they come */
 	if (!cuda_ok(d, cudaDeviceGetStreamPriorityRange(&least, &most), "streams") ||
 	    !cuda_ok(d, cudaStreamCreateWithPriority(&n->stream, cudaStreamNonBlocking, most), "open") ||
-	    !cuda_ok(d, cudaEventCreateWithFlags(&n->reached, cudaEventDisableTiming), "open"))
+	    !cuda_ok(d, cudaEventCreateWithFlags(&n->reached, cudaEventDisableTiming), "open") ||
+	    !cuda_ok(d, cudaEventCreateWithFlags(&n->published, cudaEventDisableTiming), "open"))
 		return d->status;
 	for (int i = 0; i < MARKS; i++)
 		if (!cuda_ok(d, cudaEventCreateWithFlags(&n->mark[i], cudaEventDisableTiming), "open"))
@@ -274,6 +281,7 @@ nccl_close(struct link *k)
 
 	if (n->stream)
 		(void)cuda_wait_stream(k->d, n->stream, "the end of NCCL");
+	peers_close(k);
 	end(k);
 	comm_watch(k->c, false);
 	if (k->d->waits == watch && k->d->waits_me == k) {
@@ -285,6 +293,9 @@ nccl_close(struct link *k)
 			(void)cudaEventDestroy(n->mark[i]);
 	if (n->reached)
 		(void)cudaEventDestroy(n->reached);
+	if (n->published)
+		(void)cudaEventDestroy(n->published);
+	k->d->m->free(k->d, n->token);
 	if (n->stream)
 		(void)cudaStreamDestroy(n->stream);
 	free(n);
@@ -317,30 +328,136 @@ run(struct nccl *n, const struct comm_op *op)
 	return lib.ncclAllReduce(op->in, op->out, count, type_of(op->dtype), sum_of(op->sum), n->comm, n->stream);
 }
 
-void
-nccl_start(struct link *k, const struct comm_op *op)
+/* NCCL's stream goes on behind all that the device was asked for, and behind all fetches. */
+static void
+reach(struct link *k)
 {
 	struct nccl *n = k->nccl;
 	struct dev *d = k->d;
 
-	if (k->status != ACE_OK || d->status != ACE_OK)
-		return;
-	comm_op_text(op, n->label, sizeof n->label);
 	cuda_ok(d, cudaEventRecord(n->reached, d->cuda->stream), "exchange");
 	cuda_ok(d, cudaStreamWaitEvent(n->stream, n->reached, 0), "exchange");
-	if (op->n > 0 && settle(k, run(n, op)) != ACE_OK)
+	if (n->fetched > 0)
+		cuda_ok(d, cudaStreamWaitEvent(n->stream, n->mark[n->fetched % MARKS], 0), "exchange");
+}
+
+/* Operations from that number on are begun. */
+static void
+mark(struct link *k, int64_t from)
+{
+	struct nccl *n = k->nccl;
+
+	n->sent = k->started;
+	for (int64_t i = from; i <= k->started; i++)
+		cuda_ok(k->d, cudaEventRecord(n->mark[i % MARKS], n->stream), "exchange");
+}
+
+/* The first of a group. */
+static void
+begin_group(struct link *k)
+{
+	k->nccl->first = k->started;
+	if (told(k, lib.ncclGroupStart()) != ACE_OK)
+		fail(k, ACE_ERANK);
+}
+
+void
+nccl_start(struct link *k, const struct comm_op *op)
+{
+	struct nccl *n = k->nccl;
+
+	if (k->status != ACE_OK || k->d->status != ACE_OK)
 		return;
-	cuda_ok(d, cudaEventRecord(n->mark[k->started % MARKS], n->stream), "exchange");
+	comm_op_text(op, n->label, sizeof n->label);
+	if (!n->first)
+		reach(k);
+	if (n->together && !n->first)
+		begin_group(k);
+	if (n->together && op->n > 0 && k->status == ACE_OK) {
+		if (told(k, run(n, op)) != ACE_OK)
+			fail(k, ACE_ERANK);
+	} else if (!n->together && (op->n == 0 || settle(k, run(n, op)) == ACE_OK)) {
+		mark(k, k->started);
+	}
+}
+
+void
+nccl_group(struct link *k, bool on)
+{
+	struct nccl *n = k->nccl;
+	int64_t first = n->first;
+
+	n->together = on;
+	n->first = 0;
+	if (!on && first && settle(k, lib.ncclGroupEnd()) == ACE_OK)
+		mark(k, first);
+}
+
+void
+nccl_fetch(struct link *k, const struct comm_op *op)
+{
+	struct nccl *n = k->nccl;
+
+	if (k->status != ACE_OK || k->d->status != ACE_OK)
+		return;
+	comm_op_text(op, n->label, sizeof n->label);
+	n->fetched = k->started;
+	cuda_ok(k->d, cudaEventRecord(n->mark[k->started % MARKS], peers_fetch(k, op)), "exchange");
+}
+
+/* A byte of each rank is at every other: so is what they had written before. */
+void
+nccl_publish(struct link *k)
+{
+	struct nccl *n = k->nccl;
+
+	if (k->status != ACE_OK || k->d->status != ACE_OK)
+		return;
+	snprintf(n->label, sizeof n->label, "a word that values are written");
+	reach(k);
+	if (settle(k, lib.ncclAllReduce(n->token, n->token, 1, ncclInt8, ncclSum, n->comm, n->stream)) != ACE_OK)
+		return;
+	cuda_ok(k->d, cudaEventRecord(n->published, n->stream), "exchange");
+	peers_wait(k, n->published);
+	cuda_ok(k->d, cudaStreamWaitEvent(k->d->cuda->stream, n->published, 0), "exchange");
+}
+
+enum status
+nccl_share(struct link *k, void *base, size_t bytes)
+{
+	enum status st = ACE_OK;
+
+	if (!k->nccl->token)
+		st = dev_alloc(k->d, 1, "a word to other ranks", &k->nccl->token);
+	if (st == ACE_OK)
+		st = cuda_ok(k->d, cudaMemsetAsync(k->nccl->token, 0, 1, k->d->cuda->stream), "exchange") ? ACE_OK : k->d->status;
+	ACE_TRY(comm_agree(k->c, st));
+	ACE_TRY(peers_open(k, base, bytes));
+	if (k->peers)
+		snprintf(k->text + strlen(k->text), sizeof k->text - strlen(k->text), ", gathers by copies");
+	link_publish(k);
+	return k->status == ACE_OK ? k->d->status : ace_fail(k->status, "%s", k->message);
+}
+
+static void
+wait_mark(struct link *k, int64_t number)
+{
+	cuda_ok(k->d, cudaStreamWaitEvent(k->d->cuda->stream, k->nccl->mark[number % MARKS], 0), "exchange");
 }
 
 void
 nccl_join(struct link *k, int64_t number)
 {
-	struct dev *d = k->d;
+	struct nccl *n = k->nccl;
 
-	if (k->status != ACE_OK || d->status != ACE_OK || number <= 0)
+	if (k->status != ACE_OK || k->d->status != ACE_OK || number <= 0)
 		return;
-	if (k->started - number >= MARKS)
-		number = k->started;
-	cuda_ok(d, cudaStreamWaitEvent(d->cuda->stream, k->nccl->mark[number % MARKS], 0), "exchange");
+	if (k->started - number < MARKS) {
+		wait_mark(k, number);
+		return;
+	}
+	if (n->fetched > 0)
+		wait_mark(k, n->fetched);
+	if (n->sent > 0)
+		wait_mark(k, n->sent);
 }

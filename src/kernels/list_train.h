@@ -85,11 +85,13 @@ struct update_piece {
 	int64_t first, number;		/* of p[0] in the whole tensor; the tensor's: for rounding by chance */
 	int32_t count, group;		/* numbers, at most UPDATE_PIECE; which of the two sets of numbers */
 	uint8_t round, half_g;
+	uint8_t left;			/* g stays as it is */
 };
 
 /* measures_join: measured [2] of all that measures [n, m, 2] were taken of: row by row, rows in order, in double; NaN stays.
  * update_guard: l's factor becomes NaN when one of measured [2] or of losses [n] is not finite.
- * adamw_pieces: many pieces at once, table: n of struct update_piece. As adamw, or with round as adamw_round; then g = 0. n0, n1:
+ * adamw_pieces: many pieces at once, table: n of struct update_piece. As adamw, or with round as adamw_round; then g = 0,
+ *   unless left. n0, n1:
  *   the groups' numbers. A factor that is NaN: nothing is changed. */
 #define KERNELS_PIECES(K)                                                                                            \
 	K(measures_join, ref, (struct dev * d, struct tensor measured, struct tensor measures))                      \

@@ -195,6 +195,8 @@ open_shards(struct exchange *x, struct dit *m)
 		return ACE_OK;
 	ACE_TRY(link_open(&x->link, group, m->dev, x->way));
 	x->shards->link = x->link;
+	if (x->shards->memory[0])
+		ACE_TRY(link_share(x->link, x->shards->memory[0], x->shards->bytes[0]));
 	if (x->shards->across)
 		ACE_TRY(link_open(&x->beyond, x->across, m->dev, x->way));
 	x->shards->beyond = x->beyond;
@@ -245,7 +247,7 @@ exchange_free(struct exchange *x)
 {
 	if (!x)
 		return;
-	if (exchange_settle(x) != ACE_OK)
+	if (x->shards && x->link && shards_settle(x->shards) != ACE_OK)
 		msg_debug("%s", ace_message());		/* of a run that has failed, and has said so */
 	link_close(x->beyond);
 	link_close(x->link);
@@ -311,7 +313,7 @@ exchange_begin(struct exchange *x, bool last)
 	x->running = exchange_in_pass(x, last);
 	x->last = last;
 	if (!x->running)		/* no block will wait for its values */
-		ACE_TRY(exchange_settle(x));
+		ACE_TRY(x->shards ? shards_settle(x->shards) : ACE_OK);
 	return x->shards ? shards_begin(x->shards, last) : ACE_OK;
 }
 
@@ -420,7 +422,11 @@ exchange_values(struct exchange *x)
 enum status
 exchange_settle(struct exchange *x)
 {
-	return x && x->shards ? shards_settle(x->shards) : ACE_OK;
+	if (!x || !x->shards)
+		return ACE_OK;
+	ACE_TRY(shards_settle(x->shards));
+	link_publish(x->link);
+	return ACE_OK;
 }
 
 enum status

@@ -59,6 +59,7 @@ groups_open(struct groups *g, struct optim *main, struct exchange *x, struct dit
 	*g = (struct groups){ .o = *o };
 	if (o->lyrics && o->own)
 		optim_init(&g->optim, main->dev, &o->optim, main->seed);
+	main->leaves_grads = g->optim.leaves_grads = exchange_parted(x);	/* they begin anew otherwise (exchange_forget) */
 	ACE_TRY(exchange_keep(x, is_whole, &both));
 	for (int i = 0; exchange_item(x, m, i, &it); i++) {
 		bool lyrics = o->lyrics && lyrics_file_holds(it.p->name);

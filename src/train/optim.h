@@ -43,6 +43,7 @@ struct optim {
 	struct optim_item *item;
 	int n, cap;
 	struct optim_scalar scalar[OPTIM_SCALARS];	/* [0] is t, the updates done; name NULL ends the list */
+	bool leaves_grads;		/* set before optim_alloc: optim_ask need not clear gradients */
 	bool averaged;			/* schedule-free: values are at the average (optim_average) */
 	struct tensor numbers[OPTIM_GROUPS];	/* on the device: this update's, a group each (kernels/optim_numbers.h) */
 	struct tensor stream;		/* [2] I64, on the device: the update's random stream */

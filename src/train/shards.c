@@ -28,11 +28,13 @@ start_values(struct shards *s, struct shard_slot *slot, int u)
 
 	slot->unit = u;
 	slot->here = false;
+	link_group(s->link, true);
 	for (int i = n->first; i < n->first + n->n; i++) {
 		struct segment *g = &s->segment[i];
 		g->values = arena_tensor(&a, g->dtype, 1, g->count);
-		slot->ticket = link_allgather(s->link, g->values, g->my_values, "unit %d", u);
+		slot->ticket = link_fetch(s->link, g->values, g->my_values, "unit %d", u);
 	}
+	link_group(s->link, false);
 }
 
 void
@@ -135,6 +137,18 @@ shards_stays(const struct shards *s, int u)
 
 /* --- gradients of a unit on their way to their ranks --- */
 
+/* What the ranks of a node have come to, summed over the nodes while the pass goes on. */
+static void
+start_across(struct shards *s, const struct shard_slot *slot)
+{
+	link_group(s->beyond, true);
+	for (int i = slot->from; i < slot->to; i++)
+		if (s->segment[i].train)
+			s->ticket_beyond = link_allreduce(s->beyond, s->segment[i].my_grads, COMM_SUM, "gradients of unit %d between nodes",
+			                                  slot->unit);
+	link_group(s->beyond, false);
+}
+
 /* The sums that are under way are this rank's, or are added to them. */
 static void
 finish_grads(struct shards *s, struct shard_slot *slot)
@@ -147,6 +161,8 @@ finish_grads(struct shards *s, struct shard_slot *slot)
 		if (g->train && g->sum.rank)
 			rows_axpy(s->dev, g->my_grads, g->sum, 1.f);
 	}
+	if (s->across && s->last)
+		start_across(s, slot);
 	slot->unit = -1;
 }
 
@@ -196,6 +212,7 @@ open_grads(struct shards *s, struct shard_slot *slot, int u, int from, int to)
 static void
 send_grads(struct shards *s, struct shard_slot *slot)
 {
+	link_group(s->link, true);
 	for (int i = slot->from; i < slot->to; i++) {
 		struct segment *g = &s->segment[i];
 		struct tensor mine;
@@ -206,6 +223,7 @@ send_grads(struct shards *s, struct shard_slot *slot)
 		g->sum = s->fresh ? (struct tensor){ 0 } : mine;
 		g->grads.data = NULL;
 	}
+	link_group(s->link, false);
 	shards_point(s, slot->unit, true);
 }
 
@@ -227,10 +245,12 @@ start_sums(struct shards *s, int u)
 {
 	struct unit *n = &s->unit[u];
 
+	link_group(s->link, true);
 	for (int i = n->first; i < n->first + n->n; i++) {
 		struct segment *g = &s->segment[i];
 		s->ticket = link_reduce_scatter(s->link, g->my_grads, g->grads, COMM_SUM, "gradients of unit %d", u);
 	}
+	link_group(s->link, false);
 	n->started = true;
 }
 
@@ -249,8 +269,10 @@ gather_values(struct shards *s, int u)
 {
 	struct unit *n = &s->unit[u];
 
+	link_group(s->link, true);
 	for (int i = n->first; i < n->first + n->n; i++)
-		n->ticket = s->ticket = link_allgather(s->link, s->segment[i].values, s->segment[i].my_values, "values of unit %d", u);
+		n->ticket = s->ticket = link_fetch(s->link, s->segment[i].values, s->segment[i].my_values, "values of unit %d", u);
+	link_group(s->link, false);
 }
 
 enum status
@@ -266,9 +288,12 @@ shards_settle(struct shards *s)
 enum status
 shards_values(struct shards *s)
 {
-	if (s->full || s->segments == 0)
+	if (s->segments == 0)
 		return ACE_OK;
 	ACE_TRY(shards_settle(s));
+	link_publish(s->link);
+	if (s->full)
+		return ACE_OK;
 	gather_values(s, s->units - 1);
 	for (int u = 0; u < s->units - 1; u++)
 		gather_values(s, u);
@@ -427,20 +452,11 @@ start_others(struct shards *s)
 enum status
 shards_gradients(struct shards *s)
 {
-	enum status st = ACE_OK;
-	int64_t ticket = 0;
-
 	if (!s->full) {
 		start_others(s);
-		st = link_join(s->link, s->ticket);
+		return link_join(s->link, s->ticket);
 	}
-	for (int i = 0; st == ACE_OK && s->across && i < s->segments; i++)
-		if (s->segment[i].train)
-			ticket = link_allreduce(s->beyond, s->segment[i].my_grads, COMM_SUM, "gradients of unit %d",
-			                        s->segment[i].unit);
-	if (st == ACE_OK && s->across)
-		st = link_join(s->beyond, ticket);
-	return st;
+	return s->across ? link_join(s->beyond, s->ticket_beyond) : ACE_OK;
 }
 
 bool

@@ -11,7 +11,8 @@
  *               part, and the values are put together again behind the update
  *   full        of values, gradients and states a rank keeps its part alone; a unit (a block, or a part of what runs before the
  *               blocks) is put together just before it runs, while the one before it still runs, and its gradients are summed and
- *               parted while the next one runs; those of a block's feed-forward while the rest of the block's are made
+ *               parted while the next one runs; those of a block's feed-forward while the rest of the block's are made. Where several
+ *               groups of ranks have the same parts (hybrid), these are then summed over the groups, in the last pass of an update
  *
  * An update's gradients begin with what its first pass makes: where a matrix has one product that makes its gradient, that writes
  * (param.fresh), and with full the first sums are written to a rank's part. Only the others are cleared, and later passes add.
@@ -103,6 +104,7 @@ struct shards {
 	bool last;			/* the pass under way completes the gradients */
 	bool forward;			/* it has no backward pass */
 	int64_t ticket;			/* optimizer: of the last sum started */
+	int64_t ticket_beyond;		/* of the last sum over nodes */
 	bool pending;			/* optimizer: values of the last update are on their way, and not all joined */
 	enum status status;		/* the first failure in a hook, with its message */
 	char message[1024];

@@ -11,6 +11,8 @@
 
 enum { VALUES, GRADS, ROOM };
 
+enum { SHARED_BYTES = 2 << 20 };		/* what GPUs open to each other is of whole pages of theirs */
+
 static int64_t
 padded(int64_t n, int64_t to)
 {
@@ -210,6 +212,8 @@ take_memory(struct shards *s)
 	lay_room(s, &a[ROOM]);
 	for (int i = 0; i < 3; i++) {
 		s->bytes[i] = a[i].used;
+		if (i == VALUES && dev_like(s->dev) == DEV_CUDA)
+			s->bytes[i] = a[i].used = (size_t)padded((int64_t)a[i].used, SHARED_BYTES);
 		if (a[i].used == 0)
 			continue;
 		ACE_TRY(dev_alloc(s->dev, a[i].used, what[i], &s->memory[i]));

@@ -75,11 +75,11 @@ adamw_pieces(struct dev *d, struct tensor *t)
 	for (int64_t at = 0, count = tensor_count(t[0]); at < count; at += UPDATE_PIECE)
 		q[n++] = (struct update_piece){ (float *)t[0].data + at, (float *)t[1].data + at, (float *)t[2].data + at,
 			(uint16_t *)t[3].data + at, (float *)t[4].data + at, at, 3,
-			(int32_t)(count - at < UPDATE_PIECE ? count - at : UPDATE_PIECE), 0, false, false };
+			(int32_t)(count - at < UPDATE_PIECE ? count - at : UPDATE_PIECE), 0, false, false, at == UPDATE_PIECE };
 	for (int64_t at = 0, count = tensor_count(t[5]); at < count; at += UPDATE_PIECE)
 		q[n++] = (struct update_piece){ (uint16_t *)t[5].data + at, (uint16_t *)t[6].data + at, (uint16_t *)t[7].data + at,
 			NULL, (char *)t[8].data + at * (int64_t)dtype_size(t[8].dtype), at, 4,
-			(int32_t)(count - at < UPDATE_PIECE ? count - at : UPDATE_PIECE), 1, true, t[8].dtype == BF16 };
+			(int32_t)(count - at < UPDATE_PIECE ? count - at : UPDATE_PIECE), 1, true, t[8].dtype == BF16, at > 0 };
 	table = tensor_of(d->m->alloc(d, (size_t)n * sizeof *q), I64, 1, n);
 	d->m->upload(d, table.data, q, (size_t)n * sizeof *q);
 	d->k->adamw_pieces(d, table, n, t[9], t[10], t[11], t[12]);

@@ -40,14 +40,16 @@ enum poison { NOTHING, LOSS, GRADIENT };
 static enum status
 update(struct team *t, int n, enum poison poison, struct step_report *r)
 {
-	bool mine = world->rank == world->size - 1;
+	bool mine = world->rank == world->size - 1, parted = t->x.sharding == SHARDING_FULL || t->x.sharding == SHARDING_HYBRID;
 
 	team_batch(t, n);
 	if (poison == LOSS && mine)
 		t->b.latents[3] = NAN;
-	if (poison == GRADIENT && mine)
+	if (poison == GRADIENT && mine && !parted)	/* whose sums begin in the pass */
 		((float *)t->step.grads.data)[0] = INFINITY;
 	assert_ok(step_run(&t->step, &t->b, NULL));
+	if (poison == GRADIENT && mine && parted)	/* which the pass writes */
+		((float *)t->step.grads.data)[0] = INFINITY;
 	return step_update(&t->step, r);
 }
 

@@ -121,16 +121,18 @@ store4(float *p, const float (&x)[4])
 
 template <bool HALF>
 __device__ __forceinline__ float
-take1(void *g, int64_t i)
+take1(void *g, int64_t i, bool left)
 {
 	float x;
 
 	if (HALF) {
 		x = bf16_to_f32(((uint16_t *)g)[i]);
-		((uint16_t *)g)[i] = 0;
+		if (!left)
+			((uint16_t *)g)[i] = 0;
 	} else {
 		x = ((float *)g)[i];
-		((float *)g)[i] = 0.f;
+		if (!left)
+			((float *)g)[i] = 0.f;
 	}
 	return x;
 }
@@ -194,15 +196,15 @@ move_floats(const struct update_piece &q, const float *n, const struct adamw &a)
 		store4(p + i, p4);
 		store4(m + i, m4);
 		store4(v + i, v4);
-		if (HALF)
+		if (HALF && !q.left)
 			*(uint2 *)((uint16_t *)q.g + i) = make_uint2(0, 0);
-		else
+		else if (!q.left)
 			store4((float *)q.g + i, none);
 		if (q.w)
 			*(uint2 *)(q.w + i) = make_uint2(pack_bf16(p4[0], p4[1]), pack_bf16(p4[2], p4[3]));
 	}
 	for (int i = whole + (int)threadIdx.x; i < q.count; i += THREADS) {
-		p[i] = adamw_number(p[i], limited(take1<HALF>(q.g, i), a.factor, a.bound), m + i, v + i, n);
+		p[i] = adamw_number(p[i], limited(take1<HALF>(q.g, i, q.left), a.factor, a.bound), m + i, v + i, n);
 		if (q.w)
 			q.w[i] = f32_to_bf16(p[i]);
 	}
@@ -294,16 +296,16 @@ move_halves(const struct update_piece &q, const float *n, const struct adamw &a,
 		move_words(now.p.x, now.p.y, now.m.x, now.m.y, now.v.x, now.v.y, g, block.x, block.y, a);
 		move_words(now.p.z, now.p.w, now.m.z, now.m.w, now.v.z, now.v.w, g + 4, block.z, block.w, a);
 		*(uint4 *)(p + i) = now.p, *(uint4 *)(m + i) = now.m, *(uint4 *)(v + i) = now.v;
-		if (HALF)
+		if (HALF && !q.left)
 			*(uint4 *)((uint16_t *)q.g + i) = make_uint4(0, 0, 0, 0);
-		else
+		else if (!q.left)
 			store8((float *)q.g + i, none);
 	}
 	for (int i = whole + (int)threadIdx.x; i < q.count; i += THREADS) {
 		uint64_t at = (uint64_t)(q.first + i);
 		uint4 block = rng_block_of(r, at / 8);
 		uint32_t word[4] = { block.x, block.y, block.z, block.w };
-		float x = limited(take1<HALF>(q.g, i), a.factor, a.bound);
+		float x = limited(take1<HALF>(q.g, i, q.left), a.factor, a.bound);
 		p[i] = adamw_number_by_chance(p[i], x, m + i, v + i, word_of(word, (int)(at % 8)), n);
 	}
 }

@@ -41,7 +41,7 @@ ref_update_guard(struct dev *d, struct tensor l, struct tensor measured, struct 
 		((float *)l.data)[LIMIT_FACTOR] = NAN;
 }
 
-/* One piece, whose gradient is left as zeros. */
+/* One piece; its gradient becomes zeros, unless it is left. */
 static void
 update(const struct update_piece *q, const float *n, const float *l, const uint64_t *stream)
 {
@@ -57,9 +57,9 @@ update(const struct update_piece *q, const float *n, const float *l, const uint6
 			p[i] = adamw_number(p[i], x, m + i, v + i, n);
 		if (q->w)
 			q->w[i] = f32_to_bf16(p[i]);
-		if (q->half_g)
+		if (q->half_g && !q->left)
 			g16[i] = 0;
-		else
+		else if (!q->left)
 			g[i] = 0.f;
 	}
 }
