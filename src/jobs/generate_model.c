@@ -230,7 +230,7 @@ passes(struct generate_model *g, struct ctx *c, int n)
 static enum status
 make_room(struct generate_model *g, int64_t frames, int64_t S, int64_t Y, int64_t apart)
 {
-	const struct stack_hooks hooks = g->m->stack.hooks;
+	const struct stack_hooks hooks = g->m->stack.hooks, front = g->m->front;
 	struct arena measured = { 0 };
 	struct dev dry;
 	struct ctx c;
@@ -240,10 +240,11 @@ make_room(struct generate_model *g, int64_t frames, int64_t S, int64_t Y, int64_
 	kernels_attach(&dry);
 	c = ctx_of(&dry, &measured, g->m);
 	lay(g, &measured, frames, S, Y, apart);
-	g->m->stack.hooks = (struct stack_hooks){ 0 };
+	g->m->stack.hooks = g->m->front = (struct stack_hooks){ 0 };
 	make_states(g, &c, 0);
 	passes(g, &c, g->branches);
 	g->m->stack.hooks = hooks;
+	g->m->front = front;
 	dev_close(&dry);
 	if (measured.peak <= g->lent.size) {
 		g->act = g->lent;
@@ -337,6 +338,8 @@ put_conditions(struct generate_model *g, const struct generate_conditions *c, co
 	adapt(g, true);
 	for (int b = 0; b < g->branches; b++) {
 		g->m->lyric->weak = b == 0 ? nothing : layers;
+		if (g->joins)
+			ACE_TRY(g->joins(g->me, 0));
 		make_states(g, &ctx, b);
 	}
 	adapt(g, false);

@@ -63,7 +63,8 @@ struct generate_model {
 	const float *reference;		/* a latent as large as those to come, borrowed; NULL: none */
 	const struct generation_options *loop;	/* borrowed; NULL: the job's */
 	void (*shows)(void *me, int call, int calls);	/* NULL, or told before each call */
-	enum status (*joins)(void *me, int passes);	/* NULL, or told before each call how often the blocks run in it */
+	enum status (*joins)(void *me, int passes);	/* NULL, or told before each call how often the blocks run in it; 0: not
+							 * they, but the lyric encoder */
 	void *me;
 };
 

@@ -247,7 +247,9 @@ sample_one(struct train_validation *v)
 	return generate_sample(&v->model, x, v->frames, &v->heard.clip[v->done], &v->heard.negative, &fresh);
 }
 
-/* The first rank: the others run the blocks as often as it is about to. passes 0: no more of them. */
+enum { NO_MORE = -1 };
+
+/* The first rank: the others run the blocks as often as it is about to, or (0) the lyric encoder; NO_MORE: it is done. */
 static enum status
 join(void *me, int passes)
 {
@@ -264,11 +266,13 @@ follow(struct exchange *x)
 	int64_t n;
 
 	do {
-		n = 0;
+		n = NO_MORE;
 		ACE_TRY(exchange_most(x, &n));
+		if (n == 0)
+			exchange_idle_tokens(x);
 		for (int64_t k = 0; k < n; k++)
 			exchange_idle_forward(x);
-	} while (n > 0);
+	} while (n != NO_MORE);
 	return ACE_OK;
 }
 
@@ -282,7 +286,7 @@ lead(struct train_validation *v)
 	for (; v->done < v->clips.n && v->st == ACE_OK; v->done += v->st == ACE_OK)
 		v->st = sample_one(v);
 	msg_progress_end();
-	return join(v, 0);
+	return join(v, NO_MORE);
 }
 
 /* While the values are those to be shown. */

@@ -129,11 +129,18 @@ final_backward(struct ctx *c, struct dit *m, struct tensor dx, struct tensor de,
 	arena_release(c->act, mark);
 }
 
-static void
-front_hook(struct dit *m, void (*hook)(void *me, int front, bool backward), enum dit_front front, bool backward)
+void
+dit_front_begins(struct dit *m, enum dit_front front, bool backward)
 {
-	if (hook)
-		hook(m->front.me, front, backward);
+	if (m->front.before)
+		m->front.before(m->front.me, front, backward);
+}
+
+void
+dit_front_ends(struct dit *m, enum dit_front front, bool backward)
+{
+	if (m->front.after)
+		m->front.after(m->front.me, front, backward);
 }
 
 void
@@ -152,13 +159,13 @@ dit_forward(struct ctx *c, struct dit *m, struct tensor v, const struct dit_inpu
 	params_spread(&m->params, c->dev);
 	m->in = in;
 	s->shared = (struct block_shared){ .hooks = &m->stack.hooks };
-	front_hook(m, m->front.before, DIT_TIME, false);
+	dit_front_begins(m, DIT_TIME, false);
 	dit_time_forward(c, m);
-	front_hook(m, m->front.after, DIT_TIME, false);
+	dit_front_ends(m, DIT_TIME, false);
 	s->shared.t = tensor_view(s->tb, 3, B, 6, m->cfg.width);
-	front_hook(m, m->front.before, DIT_TOKENS, false);
+	dit_front_begins(m, DIT_TOKENS, false);
 	dit_tokens_forward(c, m);
-	front_hook(m, m->front.after, DIT_TOKENS, false);
+	dit_front_ends(m, DIT_TOKENS, false);
 	s->x[0] = arena_tensor(c->act, F32, 3, B, T, m->cfg.width);
 	dit_patch_forward(c, m, s->x[0]);
 	m->stack.me = m;
@@ -207,14 +214,14 @@ dit_backward(struct ctx *c, struct dit *m, const struct dit_input *in, struct te
 	if (dit_patch_trains(m))
 		dit_patch_backward(c, m, dx);
 	if (time) {
-		front_hook(m, m->front.before, DIT_TIME, true);
+		dit_front_begins(m, DIT_TIME, true);
 		dit_time_backward(c, m, de);
-		front_hook(m, m->front.after, DIT_TIME, true);
+		dit_front_ends(m, DIT_TIME, true);
 	}
 	if (tokens) {
-		front_hook(m, m->front.before, DIT_TOKENS, true);
+		dit_front_begins(m, DIT_TOKENS, true);
 		dit_tokens_backward(c, m);
-		front_hook(m, m->front.after, DIT_TOKENS, true);
+		dit_front_ends(m, DIT_TOKENS, true);
 	}
 	arena_release(c->act, mark);
 }

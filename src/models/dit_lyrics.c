@@ -44,7 +44,9 @@ dit_lyric_states(struct ctx *c, struct dit *m, struct tensor y, struct tensor id
 {
 	c->half = dit_half(m);
 	params_spread(&m->params, c->dev);
+	dit_front_begins(m, DIT_TOKENS, false);
 	lyric_encoder_forward(c, m->lyric, y, ids, mask);
+	dit_front_ends(m, DIT_TOKENS, false);
 }
 
 void

@@ -5,6 +5,10 @@
 
 #include "models/dit.h"
 
+/* Tell whoever set m->front of a part that begins, or is over. */
+void dit_front_begins(struct dit *m, enum dit_front front, bool backward);
+void dit_front_ends(struct dit *m, enum dit_front front, bool backward);
+
 /* The lyric encoder, when it is not replaced by m->lyric_states. */
 enum status dit_lyrics_open(struct dit *m) ACE_NODISCARD;
 void dit_lyrics_close(struct dit *m);

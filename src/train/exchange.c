@@ -348,6 +348,15 @@ exchange_idle_forward(struct exchange *x)
 }
 
 void
+exchange_idle_tokens(struct exchange *x)
+{
+	if (!x || !x->shards || !x->shards->full)
+		return;
+	shards_before(x->shards, DIT_TOKENS, false);
+	shards_after(x->shards, DIT_TOKENS, false);
+}
+
+void
 exchange_looks(struct exchange *x, bool on)
 {
 	if (x && x->shards)

@@ -114,6 +114,7 @@ enum status exchange_end(struct exchange *x) ACE_NODISCARD;
 enum status exchange_idle(struct exchange *x, bool last, int64_t forwards) ACE_NODISCARD;
 enum status exchange_most(struct exchange *x, int64_t *forwards) ACE_NODISCARD;
 void exchange_idle_forward(struct exchange *x);
+void exchange_idle_tokens(struct exchange *x);		/* the same where the lyric encoder alone is run (dit_lyric_states) */
 
 /* Passes from here on have no backward pass, or have one again. */
 void exchange_looks(struct exchange *x, bool on);

@@ -87,15 +87,16 @@ slot_of(struct shards *s, int u)
 	return NULL;
 }
 
-/* A free one, or one whose unit has run. */
+/* A free one, else one whose unit has run, else one that was wanted ahead and has not; not that of a unit that is about to run. */
 static struct shard_slot *
-free_slot(struct shards *s)
+free_slot(struct shards *s, int about)
 {
 	struct shard_slot *slot = slot_of(s, -1);
 
-	for (int i = 0; !slot && i < SHARD_SLOTS; i++)
-		if (s->values[i].spent)
-			slot = &s->values[i];
+	for (int spent = 1; !slot && spent >= 0; spent--)
+		for (int i = 0; !slot && i < SHARD_SLOTS; i++)
+			if (s->values[i].unit != about && s->values[i].spent == spent)
+				slot = &s->values[i];
 	assert(slot);
 	if (slot->unit >= 0)
 		drop_values(s, slot);
@@ -104,12 +105,12 @@ free_slot(struct shards *s)
 
 /* Begin to put a unit together, unless it is there or under way. */
 static struct shard_slot *
-want(struct shards *s, int u)
+want(struct shards *s, int u, int about)
 {
 	struct shard_slot *slot = slot_of(s, u);
 
 	if (!slot) {
-		slot = free_slot(s);
+		slot = free_slot(s, about);
 		start_values(s, slot, u);
 	}
 	slot->spent = false;
@@ -313,9 +314,9 @@ shards_before(struct shards *s, int unit, bool backward)
 			keep(s, join_values(s, unit));
 		return;
 	}
-	wait_values(s, want(s, unit));
+	wait_values(s, want(s, unit, unit));
 	if (ahead >= 0)
-		(void)want(s, ahead);
+		(void)want(s, ahead, unit);
 	if (backward && s->unit[unit].trains)
 		open_unit(s, unit);
 }
@@ -352,7 +353,7 @@ shards_begin(struct shards *s, bool last)
 	if (!s->full)
 		return s->pending ? join_values(s, rest) : ACE_OK;
 	start_values(s, &s->rest, rest);
-	(void)want(s, 0);
+	(void)want(s, 0, 0);
 	wait_values(s, &s->rest);
 	if (s->unit[rest].trains && !s->forward)
 		open_grads(s, &s->rest_grad, rest, s->unit[rest].first, s->unit[rest].second);
