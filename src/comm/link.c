@@ -266,7 +266,7 @@ void
 link_group(struct link *k, bool on)
 {
 #ifdef HAVE_NCCL
-	if (k->way == LINK_NCCL)
+	if (k->way == LINK_NCCL && getenv("ACE_NCCL_GROUPS"))
 		nccl_group(k, on);
 #endif
 	(void)k, (void)on;

@@ -34,25 +34,26 @@ bytes_of(const struct segment *s)
 	return (double)s->count * (double)dtype_size(s->dtype);
 }
 
-/* What a unit takes, whose segments go around together: to be put together, and its gradients to be summed. */
+/* What a unit takes: to be put together, and its gradients to be summed. */
 static double
 gather(const struct ring *g, const struct shards *s, int unit)
 {
-	double bytes = 0;
+	double t = 0;
 
 	for (int i = s->unit[unit].first; i < s->unit[unit].first + s->unit[unit].n; i++)
-		bytes += bytes_of(&s->segment[i]);
-	return carry(g, bytes, 1);
+		t += carry(g, bytes_of(&s->segment[i]), 1);
+	return t;
 }
 
 static double
 sum_segments(const struct ring *g, const struct shards *s, int from, int to)
 {
-	double bytes = 0;
+	double t = 0;
 
 	for (int i = from; i < to; i++)
-		bytes += s->segment[i].train ? (double)s->segment[i].count * 4 : 0;
-	return carry(g, bytes, 1);
+		if (s->segment[i].train)
+			t += carry(g, (double)s->segment[i].count * 4, 1);
+	return t;
 }
 
 static double
@@ -61,15 +62,9 @@ sum(const struct ring *g, const struct shards *s, int unit)
 	return sum_segments(g, s, s->unit[unit].first, s->unit[unit].first + s->unit[unit].n);
 }
 
-/* The clocks of the kernels, of the exchange beside them, which takes one operation after the other, and of that between nodes. */
+/* The clocks of the kernels and of the exchange beside them, which takes one operation after the other. */
 struct clocks {
-	double now, link, net;
-};
-
-/* Sums under way: until then, of these segments. */
-struct way {
-	double until;
-	int from, to;
+	double now, link;
 };
 
 /* An operation that may begin now; when it will be over. */
@@ -86,101 +81,60 @@ wait_for(struct clocks *c, double until)
 	c->now = fmax(c->now, until);
 }
 
-/* A pass of sharding=full, hybrid: within the rings g, and, in the last one of an update, over the nodes by across. */
-struct pass {
-	struct clocks *c;
-	const struct ring *g, *across;
-	const struct shards *s;
-	double forward, backward;	/* seconds of a block */
-	bool last;
-};
-
-/* Sums are there: their room is free, and those over the nodes begin. */
-static void
-finish(const struct pass *p, struct way *w)
-{
-	double bytes = 0;
-
-	wait_for(p->c, w->until);
-	for (int i = w->from; p->last && i < w->to; i++)
-		bytes += p->s->segment[i].train ? (double)p->s->segment[i].part * 4 : 0;
-	if (bytes > 0)
-		p->c->net = fmax(p->c->net, p->c->now) + carry(p->across, bytes, 2);
-	*w = (struct way){ 0 };
-}
-
-static struct way
-send(const struct pass *p, int from, int to)
-{
-	return (struct way){ start(p->c, sum_segments(p->g, p->s, from, to)), from, to };
-}
-
 /* The backward pass of a unit whose values are there: the sums of each group begin as soon as its gradients are made, which take the room of
  * the sums before. Those of a feed-forward are taken to be half of a block's time. */
 static void
-backward_of(const struct pass *p, int u, struct way way[SHARD_GROUPS])
+backward_of(struct clocks *c, const struct ring *g, const struct shards *s, int u, double seconds, double sent[SHARD_GROUPS])
 {
-	const struct unit *n = &p->s->unit[u];
+	const struct unit *n = &s->unit[u];
 
-	finish(p, &way[0]);
+	wait_for(c, sent[0]);
 	if (u < DIT_FRONTS)
-		finish(p, &way[1]);
-	p->c->now += u < DIT_FRONTS ? 0 : p->backward / 2;
-	if (n->trains)
-		way[0] = send(p, n->first, n->second);
+		wait_for(c, sent[1]);
+	c->now += u < DIT_FRONTS ? 0 : seconds / 2;
+	sent[0] = n->trains ? start(c, sum_segments(g, s, n->first, n->second)) : sent[0];
 	if (u < DIT_FRONTS)
 		return;
-	finish(p, &way[1]);
-	p->c->now += p->backward / 2;
-	if (n->trains)
-		way[1] = send(p, n->second, n->first + n->n);
+	wait_for(c, sent[1]);
+	c->now += seconds / 2;
+	sent[1] = n->trains ? start(c, sum_segments(g, s, n->second, n->first + n->n)) : sent[1];
 }
 
-/* shards_begin, _before, _within, _after, _end with a clock. */
+/* A pass of sharding=full, hybrid: shards_begin, _before, _within, _after, _end with a clock. */
 static void
-pass_full(const struct pass *p)
+pass_full(struct clocks *c, const struct ring *g, const struct shards *s, double forward, double backward)
 {
-	const struct shards *s = p->s;
 	int last = s->units - 2, rest = s->units - 1, ahead;
-	struct way way[SHARD_GROUPS] = { 0 }, of_rest = { 0 };
-	struct clocks *c = p->c;
-	double there, here, next = 0;
+	double there, here, next = 0, sent[SHARD_GROUPS] = { 0 };
 
-	there = start(c, gather(p->g, s, rest));
-	here = start(c, gather(p->g, s, 0));
+	there = start(c, gather(g, s, rest));
+	here = start(c, gather(g, s, 0));
 	wait_for(c, there);
 	for (int u = 0; u <= last; u++, here = next) {
 		wait_for(c, here);
 		ahead = shards_ahead(s, u, false);
-		next = ahead >= 0 ? start(c, gather(p->g, s, ahead)) : 0;
-		c->now += u >= DIT_FRONTS ? p->forward : 0;
+		next = ahead >= 0 ? start(c, gather(g, s, ahead)) : 0;
+		c->now += u >= DIT_FRONTS ? forward : 0;
 	}
 	for (int u = last; u >= 0; u = ahead, here = next) {
 		wait_for(c, here);
 		ahead = shards_ahead(s, u, true);
-		next = ahead >= 0 && !shards_stays(s, ahead) ? start(c, gather(p->g, s, ahead)) : 0;
-		backward_of(p, u, way);
+		next = ahead >= 0 && !shards_stays(s, ahead) ? start(c, gather(g, s, ahead)) : 0;
+		backward_of(c, g, s, u, backward, sent);
 	}
 	if (s->unit[rest].trains)
-		of_rest = send(p, s->unit[rest].first, s->unit[rest].second);
-	finish(p, &way[0]);
-	finish(p, &way[1]);
-	finish(p, &of_rest);
-	wait_for(c, fmax(c->link, c->net));
+		start(c, sum(g, s, rest));
+	wait_for(c, c->link);
 }
 
 static void
-update_full(struct clocks *c, const struct ring *g, const struct ring *across, const struct shards *s, const struct forecast_rates *r,
-            int64_t accumulation)
+update_full(struct clocks *c, const struct ring *g, const struct shards *s, const struct forecast_rates *r, int64_t accumulation)
 {
 	int blocks = s->units - 1 - DIT_FRONTS;
-	struct pass p = { .c = c, .g = g, .across = across, .s = s, .forward = r->compute * r->forward / blocks,
-		.backward = r->compute * (1 - r->forward) / (blocks - s->first_block) };
+	double forward = r->compute * r->forward / blocks, backward = r->compute * (1 - r->forward) / (blocks - s->first_block);
 
-	for (int64_t k = 0; k < accumulation; k++) {
-		p.last = k == accumulation - 1;
-		pass_full(&p);
-	}
+	for (int64_t k = 0; k < accumulation; k++)
+		pass_full(c, g, s, forward, backward);
 }
 
 /* sharding=optimizer: values of the update before come while the forward pass runs, where it is the only one; sums go in the last backward
@@ -227,6 +181,14 @@ update_none(struct clocks *c, const struct ring *g, const struct exchange *x, co
 	wait_for(c, c->link);
 }
 
+static void
+join_nodes(struct clocks *c, const struct ring *across, const struct shards *s)
+{
+	for (int i = 0; i < s->segments; i++)
+		if (s->segment[i].train)
+			wait_for(c, start(c, carry(across, (double)s->segment[i].part * 4, 2)));
+}
+
 void
 forecast_make(struct forecast *f, const struct exchange *x, const struct forecast_rates *r, int64_t accumulation, double checkpoint)
 {
@@ -239,11 +201,13 @@ forecast_make(struct forecast *f, const struct exchange *x, const struct forecas
 	if (!s)
 		update_none(&c, &g, x, r, accumulation);
 	else if (s->full)
-		update_full(&c, &g, &across, s, r, accumulation);
+		update_full(&c, &g, s, r, accumulation);
 	else
 		update_optimizer(&c, &g, s, r, accumulation);
-	if (s)
+	if (s) {
+		join_nodes(&c, &across, s);
 		c.now = fmax(c.now, c.link) + carry(&g, shards_turn_bytes(s), 1);
+	}
 	f->step = c.now;
 	f->exposed = c.now - (double)accumulation * r->compute;
 	f->efficiency = (double)accumulation * r->compute / c.now;

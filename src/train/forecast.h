@@ -4,7 +4,7 @@
  * A ring of n ranks, g of them on each of m nodes, carries x bytes in n - 1 steps, in each of which every rank passes on a part to the
  * next: V = (n - 1) / n x for an all-gather or reduce-scatter, twice that and twice the steps for an all-reduce. There are as many rings as
  * ranks on a node, so that each rank's network card carries V / g. Gathers run one block ahead of the pass, sums one behind, in order
- * (shards.h), sums between nodes beside both; what the pass has to wait for is exposed. Latencies are those of a ring's steps; the network is nobody else's. */
+ * (shards.h); what the pass has to wait for is exposed. Latencies are those of a ring's steps; the network is nobody else's. */
 #ifndef ACE_TRAIN_FORECAST_H
 #define ACE_TRAIN_FORECAST_H
 

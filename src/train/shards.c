@@ -138,16 +138,21 @@ shards_stays(const struct shards *s, int u)
 
 /* --- gradients of a unit on their way to their ranks --- */
 
-/* What the ranks of a node have come to, summed over the nodes while the pass goes on. */
-static void
-start_across(struct shards *s, const struct shard_slot *slot)
+/* Whether sums over nodes begin while the pass goes on. Two groups of NCCL at a time have not been run yet. */
+static bool
+is_early(const struct shards *s)
 {
-	link_group(s->beyond, true);
-	for (int i = slot->from; i < slot->to; i++)
+	return s->across && link_way(s->beyond) != LINK_NCCL;
+}
+
+/* What the ranks of a node have come to, summed over the nodes. */
+static void
+start_across(struct shards *s, int from, int to)
+{
+	for (int i = from; i < to; i++)
 		if (s->segment[i].train)
 			s->ticket_beyond = link_allreduce(s->beyond, s->segment[i].my_grads, COMM_SUM, "gradients of unit %d between nodes",
-			                                  slot->unit);
-	link_group(s->beyond, false);
+			                                  s->segment[i].unit);
 }
 
 /* The sums that are under way are this rank's, or are added to them. */
@@ -162,8 +167,8 @@ finish_grads(struct shards *s, struct shard_slot *slot)
 		if (g->train && g->sum.rank)
 			rows_axpy(s->dev, g->my_grads, g->sum, 1.f);
 	}
-	if (s->across && s->last)
-		start_across(s, slot);
+	if (is_early(s) && s->last)
+		start_across(s, slot->from, slot->to);
 	slot->unit = -1;
 }
 
@@ -457,7 +462,11 @@ shards_gradients(struct shards *s)
 		start_others(s);
 		return link_join(s->link, s->ticket);
 	}
-	return s->across ? link_join(s->beyond, s->ticket_beyond) : ACE_OK;
+	if (!s->across)
+		return ACE_OK;
+	if (!is_early(s))
+		start_across(s, 0, s->segments);
+	return link_join(s->beyond, s->ticket_beyond);
 }
 
 bool

@@ -12,7 +12,8 @@
  *   full        of values, gradients and states a rank keeps its part alone; a unit (a block, or a part of what runs before the
  *               blocks) is put together just before it runs, while the one before it still runs, and its gradients are summed and
  *               parted while the next one runs; those of a block's feed-forward while the rest of the block's are made. Where several
- *               groups of ranks have the same parts (hybrid), these are then summed over the groups, in the last pass of an update
+ *               groups of ranks have the same parts (hybrid), these are then summed over the groups, in the last pass of an update,
+ *               or by NCCL behind it
  *
  * An update's gradients begin with what its first pass makes: where a matrix has one product that makes its gradient, that writes
  * (param.fresh), and with full the first sums are written to a rank's part. Only the others are cleared, and later passes add.
