@@ -57,8 +57,9 @@ cmp -s full/validation_audio/step_4_validation_0.wav full/validation_audio/step_
 [ $? -eq 1 ]
 result $? "averages sound otherwise"
 
+# not clipped: the last bit of a norm depends on how gradients are parted
 for sharding in none full; do
-	train all-$sharding sharding=$sharding model_type=full learning_rate=1e-3 validation_prompt=jazz validation_disable_unconditional=true \
+	train all-$sharding sharding=$sharding model_type=full max_grad_norm=0 learning_rate=1e-3 validation_prompt=jazz validation_disable_unconditional=true \
 		validation_on_startup=true validate_after_step=0
 	result $? "the whole model is trained with sharding=$sharding, and heard from the start"
 done
