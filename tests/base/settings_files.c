@@ -132,7 +132,8 @@ a_broken_json_file_is_named_with_what_is_wrong(void **state)
 		{ "{\"lora_rank\": {}}", "lora_rank is an object; wanted a whole number from 1 to 1024" },
 		{ "[1]", "wanted an object, {\"key\": value, ...}" },
 		{ "{\"optimizer_release_gradients\": true}", "optimizer_release_gradients is not built yet" },
-		{ "{\"base_model_precision\": \"int4\"}", "base_model_precision=int4 is not built yet; wanted no_change, int8-quanto or fp8" },
+		{ "{\"base_model_precision\": \"nf4-bnb\"}",
+		  "base_model_precision=nf4-bnb is not built yet; wanted no_change, int8-quanto, fp8, int4-quanto or int4" },
 	};
 	char want[300];
 
