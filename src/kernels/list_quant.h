@@ -20,9 +20,19 @@
  *
  * f8_rows: x [N, K], each column times its c [K] F32 (rank 0: as it is), as q [N, K] F8 dense and a scale for each row s [N] F32:
  *   s = max |c x| / 448, q = c x (448 / max) rounded to nearest even, 0 where s is 0.
- * f8_product: y [N, M] = or += s t (x w^T) + b, of x [N, K] with row scales s [N] and w [M, K] with row scales t [M], both F8, dense;
- *   y F32 or BF16, b [M] BF16 or rank 0: none. On a GPU partial sums keep about 14 bits.
+ * f8_product: y [N, M] = s t (x w^T) + h right^T or h below + b + add, of x [N, K] with row scales s [N] and w [M, K] with row scales
+ *   t [M], both F8, dense. On a GPU partial sums of K keep about 14 bits.
  * f8_turn: y [M, N] = x^T of x [N, M], numbers of a byte each, dense. */
+#include "num/tensor.h"
+
+struct f8_product {
+	struct tensor y;		/* [N, M] F32 or BF16 */
+	struct tensor x, s, w, t;	/* [N, K] F8, [N] F32, [M, K] F8, [M] F32 */
+	struct tensor h, right, below;	/* [N, R] BF16, and one of [M, R] and [R, M] BF16; or all rank 0 */
+	struct tensor b;		/* [M], BF16 or y's type; or rank 0 */
+	struct tensor add;		/* [N, M], y's type, may be y; or rank 0 */
+};
+
 #define KERNELS_QUANT(K)                                                                                              \
 	K(quantize, cpu, (struct dev * d, struct tensor q, struct tensor scale, struct tensor w))                     \
 	K(dequantize, cpu, (struct dev * d, struct tensor w, struct tensor q, struct tensor scale, struct tensor right, \
@@ -31,7 +41,6 @@
 	K(dequantize4, cpu, (struct dev * d, struct tensor w, struct tensor q, struct tensor scale, struct tensor right, \
 	                     struct tensor below))                                                                    \
 	K(f8_rows, ref, (struct dev * d, struct tensor q, struct tensor s, struct tensor x, struct tensor c))         \
-	K(f8_product, ref, (struct dev * d, struct tensor y, struct tensor x, struct tensor s, struct tensor w,       \
-	                    struct tensor t, struct tensor b, bool add))                                              \
+	K(f8_product, ref, (struct dev * d, const struct f8_product *p))                                              \
 	K(f8_turn, ref, (struct dev * d, struct tensor y, struct tensor x))
 #endif

@@ -130,31 +130,32 @@ f8_of(struct ctx *c, struct tensor x, struct tensor weigh, struct tensor *scale)
 	return q;
 }
 
-/* y = x w^T + b + add, x and w in fp8; the adapters' part beforehand in 16 bits. */
+/* y = x w^T + b + add, x and w in fp8, the adapters' part in 16 bits. */
 static void
 f8_forward(struct ctx *c, const struct linears *g, struct tensor y, struct tensor x, struct tensor add)
 {
-	bool wide = y.dtype == F32;		/* its bias is not of the product's type */
-	struct tensor xm = rows_of(x), s, q = f8_of(c, xm, none, &s);
+	struct f8_product p = { .y = y, .w = g->q, .t = g->scale, .b = g->b, .add = add };
 
-	if (g->r)
-		rows_linear(c->dev, y, room(x, g->in, g->r), g->right, g->b, add);
-	else if (add.rank && add.data != y.data)
-		rows_copy(c->dev, y, add);
-	quant_f8_product(c->dev, y, q, s, g->q, g->scale, g->r || wide ? none : g->b, g->r || add.rank);
-	if (!g->r && wide && g->b.rank)
-		rows_bias_add(c->dev, y, g->b);
+	p.x = f8_of(c, rows_of(x), none, &p.s);
+	if (g->r) {
+		p.h = room(x, g->in, g->r);
+		p.right = g->right;
+	}
+	quant_f8_product(c->dev, &p);
 }
 
-/* dx = or += dy w, as the sum over rows of w of (dy scale) q: the same w. joined: and dh's part. */
+/* dx = or += dy w, as the sum over rows of w of (dy scale) q: the same w. dh: rank 0, or its part is added. */
 static void
-f8_backward(struct ctx *c, const struct linears *g, struct tensor dx, struct tensor dy, struct tensor dh, bool joined, bool add)
+f8_backward(struct ctx *c, const struct linears *g, struct tensor dx, struct tensor dy, struct tensor dh, bool add)
 {
-	struct tensor s, q = f8_of(c, dy, g->scale, &s);
+	struct f8_product p = { .y = dx, .w = g->turned, .t = g->ones, .add = add ? dx : none };
 
-	if (joined)
-		rows_gemm(c->dev, dx, dh, g->below, false, false, 1.f, add ? 1.f : 0.f);
-	quant_f8_product(c->dev, dx, q, s, g->turned, g->ones, none, joined || add);
+	p.x = f8_of(c, dy, g->scale, &p.s);
+	if (dh.rank) {
+		p.h = dh;
+		p.below = g->below;
+	}
+	quant_f8_product(c->dev, &p);
 }
 
 /* Leaves what it works with on top of the arena. */
@@ -269,7 +270,7 @@ packed_backward(struct ctx *c, struct linears_use u, struct tensor dx, const str
 	if (g->r)
 		adapters_back(c->dev, room(dy[0], g->out, g->r), all, g->across, &m);
 	if (want != LINEAR_NO_DX && g->turned.rank)
-		f8_backward(c, g, rows_of(dx), all, joined ? room(dy[0], g->out, g->r) : none, joined, want == LINEAR_DX_ADD);
+		f8_backward(c, g, rows_of(dx), all, joined ? room(dy[0], g->out, g->r) : none, want == LINEAR_DX_ADD);
 	else if (want != LINEAR_NO_DX)
 		rows_gemm(c->dev, rows_of(dx), with_columns(dy[0], rows), tensor_columns(tensor_slice(whole(c, g), 0, rows), 0, g->in),
 		          false, false, 1.f, beta);

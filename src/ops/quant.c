@@ -61,13 +61,18 @@ quant_f8_rows(struct dev *d, struct tensor q, struct tensor s, struct tensor x, 
 }
 
 void
-quant_f8_product(struct dev *d, struct tensor y, struct tensor x, struct tensor s, struct tensor w, struct tensor t,
-                 struct tensor b, bool add)
+quant_f8_product(struct dev *d, const struct f8_product *p)
 {
-	assert(y.rank == 2 && x.rank == 2 && w.rank == 2 && x.dtype == F8 && w.dtype == F8 && x.dim[1] == w.dim[1]);
-	assert(y.dim[0] == x.dim[0] && y.dim[1] == w.dim[0] && tensor_count(s) == x.dim[0] && tensor_count(t) == w.dim[0]);
-	assert(!b.rank || (b.dtype == BF16 && tensor_count(b) == w.dim[0]));
-	d->k->f8_product(d, y, x, s, w, t, b, add);
+	int64_t N = p->x.dim[0], M = p->w.dim[0], R = p->h.rank ? p->h.dim[1] : 0;
+
+	assert(p->y.rank == 2 && p->x.rank == 2 && p->w.rank == 2 && p->x.dtype == F8 && p->w.dtype == F8 && p->x.dim[1] == p->w.dim[1]);
+	assert(p->y.dim[0] == N && p->y.dim[1] == M && tensor_count(p->s) == N && tensor_count(p->t) == M);
+	assert(!p->h.rank || (p->h.dtype == BF16 && p->h.dim[0] == N && (p->right.rank > 0) != (p->below.rank > 0)));
+	assert(!p->right.rank || (p->right.dtype == BF16 && p->right.dim[0] == M && p->right.dim[1] == R));
+	assert(!p->below.rank || (p->below.dtype == BF16 && p->below.dim[0] == R && p->below.dim[1] == M));
+	assert(!p->b.rank || ((p->b.dtype == BF16 || p->b.dtype == p->y.dtype) && tensor_count(p->b) == M));
+	assert(!p->add.rank || (p->add.dtype == p->y.dtype && p->add.dim[0] == N && p->add.dim[1] == M));
+	d->k->f8_product(d, p);
 }
 
 void

@@ -50,16 +50,37 @@ f8_rows_weighed(struct dev *d, struct tensor *t)
 	d->k->f8_rows(d, t[0], t[1], t[2], t[3]);
 }
 
+/* Onto what is there. */
 static void
 f8_product(struct dev *d, struct tensor *t)
 {
-	d->k->f8_product(d, t[0], t[1], t[2], t[3], t[4], (struct tensor){ 0 }, true);
+	d->k->f8_product(d, &(struct f8_product){ .y = t[0], .x = t[1], .s = t[2], .w = t[3], .t = t[4], .add = t[0] });
 }
 
 static void
 f8_product_bias(struct dev *d, struct tensor *t)
 {
-	d->k->f8_product(d, t[0], t[1], t[2], t[3], t[4], t[5], false);
+	d->k->f8_product(d, &(struct f8_product){ .y = t[0], .x = t[1], .s = t[2], .w = t[3], .t = t[4], .b = t[5] });
+}
+
+static void
+f8_product_right(struct dev *d, struct tensor *t)
+{
+	d->k->f8_product(d, &(struct f8_product){ .y = t[0], .x = t[1], .s = t[2], .w = t[3], .t = t[4], .h = t[5], .right = t[6],
+		.b = t[7], .add = t[8] });
+}
+
+static void
+f8_product_below(struct dev *d, struct tensor *t)
+{
+	d->k->f8_product(d, &(struct f8_product){ .y = t[0], .x = t[1], .s = t[2], .w = t[3], .t = t[4], .h = t[5], .below = t[6] });
+}
+
+static void
+f8_product_below_add(struct dev *d, struct tensor *t)
+{
+	d->k->f8_product(d, &(struct f8_product){ .y = t[0], .x = t[1], .s = t[2], .w = t[3], .t = t[4], .h = t[5], .below = t[6],
+		.add = t[0] });
 }
 
 static void
@@ -115,6 +136,19 @@ static const struct twin_case cases[] = {
 	{ "f8_product", f8_product_bias, 1e-3, 0,
 	  { T(F32, 2, { 65, 64 }), T(F8, 2, { 65, 2560 }), T(F32, 1, { 65 }), T(F8, 2, { 64, 2560 }), T(F32, 1, { 64 }),
 	    T(BF16, 1, { 64 }) }, "!h..... H....." },
+	{ "f8_product", f8_product_right, 1e-3, 0,
+	  { T(F32, 2, { 131, 272 }), T(F8, 2, { 131, 208 }), T(F32, 1, { 131 }), T(F8, 2, { 272, 208 }), T(F32, 1, { 272 }),
+	    T(BF16, 2, { 131, 24 }), T(BF16, 2, { 272, 24 }), T(BF16, 1, { 272 }), T(F32, 2, { 131, 272 }) },
+	  "H....s..H h....s..h" },
+	{ "f8_product", f8_product_right, 1e-3, 0,
+	  { T(F32, 2, { 37, 40 }), T(F8, 2, { 37, 48 }), T(F32, 1, { 37 }), T(F8, 2, { 40, 48 }), T(F32, 1, { 40 }),
+	    T(BF16, 2, { 37, 136 }), T(BF16, 2, { 40, 136 }), T(F32, 1, { 40 }), T(F32, 2, { 37, 40 }) }, "s....s..s" },
+	{ "f8_product", f8_product_below, 1e-3, 0,
+	  { T(F32, 2, { 600, 400 }), T(F8, 2, { 600, 272 }), T(F32, 1, { 600 }), T(F8, 2, { 400, 272 }), T(F32, 1, { 400 }),
+	    T(BF16, 2, { 600, 48 }), T(BF16, 2, { 48, 400 }) }, "H....s. h....s." },
+	{ "f8_product", f8_product_below_add, 1e-3, 0,
+	  { T(F32, 2, { 131, 272 }), T(F8, 2, { 131, 208 }), T(F32, 1, { 131 }), T(F8, 2, { 272, 208 }), T(F32, 1, { 272 }),
+	    T(BF16, 2, { 131, 136 }), T(BF16, 2, { 136, 272 }) }, "H....s. h....s." },
 	{ "f8_turn", f8_turn, 1e-6, 0, { T(F8, 2, { 70, 33 }), T(F8, 2, { 33, 70 }) }, NULL },
 	{ "f8_turn", f8_turn, 1e-6, 0, { T(F8, 2, { 128, 64 }), T(F8, 2, { 64, 128 }) }, NULL },
 };

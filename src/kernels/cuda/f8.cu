@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* f8.cu - products in fp8: rows brought to e4m3, then cuBLASLt's product, else plain tiles */
-#include "kernels/cuda/cuda.cuh"
+#include "kernels/cuda/f8.cuh"
 
 #include <cuda_fp8.h>
 
@@ -46,92 +46,47 @@ to_rows(uint8_t *q, float *scale, const X *x, const float *c, int width, int64_t
 		q[k] = __nv_cvt_float_to_fp8((c ? to_float(x[k]) * c[k] : to_float(x[k])) * up, __NV_SATFINITE, __NV_E4M3);
 }
 
-/* WARPS warps of a block of eight have a row, which they hold in registers: PIECES times eight numbers a lane. */
-enum { PIECES = 10, PIECE = 8 };
+/* A block has a row, which it holds in registers: up to PIECES times eight numbers a thread. */
+enum { PIECES = 5, PIECE = 8, WIDEST = 1024 * PIECE * PIECES };
 
 template <bool WEIGHED>
-__device__ __forceinline__ void
-eight_of(float (&v)[8], uint4 x, const float *c)
+__global__ void
+to_rows_wide(uint8_t *__restrict__ q, float *__restrict__ scale, const bf16 *__restrict__ x, const float *__restrict__ c, int width,
+             int64_t ldx)
 {
-	unpack_bf16(x.x, v[0], v[1]);
-	unpack_bf16(x.y, v[2], v[3]);
-	unpack_bf16(x.z, v[4], v[5]);
-	unpack_bf16(x.w, v[6], v[7]);
-	if (WEIGHED) {
-		float w[8];
-		load8(w, c);
+	__shared__ float shared[32];
+	int from = (int)threadIdx.x * PIECE, step = (int)blockDim.x * PIECE;
+	int64_t row = blockIdx.x;
+	float v[PIECES][8] = {}, w[8], top = 0.f, up;
+
+	x += row * ldx;
+	q += row * width;
 #pragma unroll
-		for (int i = 0; i < 8; i++)
-			v[i] *= w[i];
-	}
-}
-
-template <int WARPS, bool WEIGHED>
-__global__ void __launch_bounds__(THREADS)
-to_rows_wide(uint8_t *q, float *scale, const bf16 *x, const float *c, int64_t rows, int width, int64_t ldx)
-{
-	__shared__ float most[THREADS / 32];
-	int warp = (int)threadIdx.x / 32, lane = (int)threadIdx.x % 32, from = (warp % WARPS * 32 + lane) * PIECE;
-	int64_t row = (int64_t)blockIdx.x * (THREADS / 32 / WARPS) + warp / WARPS;
-	float top = 0.f, up;
-	uint4 v[PIECES];
-
+	for (int i = 0; i < PIECES; i++)
+		if (from + i * step < width)
+			load8(v[i], x + from + i * step);
 #pragma unroll
 	for (int i = 0; i < PIECES; i++) {
-		int k = from + i * WARPS * 32 * PIECE;
-		v[i] = row < rows && k < width ? __ldg(reinterpret_cast<const uint4 *>(x + row * ldx + k)) : make_uint4(0, 0, 0, 0);
-	}
+		if (WEIGHED && from + i * step < width) {
+			load8(w, c + from + i * step);
 #pragma unroll
-	for (int i = 0; i < PIECES; i++) {
-		int k = from + i * WARPS * 32 * PIECE;
-		float f[8];
-		if (k >= width)
-			break;
-		eight_of<WEIGHED>(f, v[i], c + k);
+			for (int j = 0; j < 8; j++)
+				v[i][j] *= w[j];
+		}
 #pragma unroll
 		for (int j = 0; j < 8; j++)
-			top = fmaxf(top, fabsf(f[j]));
+			top = fmaxf(top, fabsf(v[i][j]));
 	}
-	top = warp_max(top);
-	if (WARPS > 1) {
-		if (lane == 0)
-			most[warp] = top;
-		__syncthreads();
-#pragma unroll
-		for (int i = 0; i < WARPS; i++)
-			top = fmaxf(top, most[warp / WARPS * WARPS + i]);
-	}
-	if (row >= rows)
-		return;
+	top = block_max(top, shared);
 	up = up_of(top);
-	if (lane == 0 && warp % WARPS == 0)
+	if (threadIdx.x == 0)
 		scale[row] = __fdiv_rn(top, 448.f);
 #pragma unroll
-	for (int i = 0; i < PIECES; i++) {
-		int k = from + i * WARPS * 32 * PIECE;
-		float f[8];
-		if (k >= width)
-			break;
-		eight_of<WEIGHED>(f, v[i], c + k);
-		*reinterpret_cast<uint2 *>(q + row * width + k) =
-			make_uint2(two_of(f[0] * up, f[1] * up) | two_of(f[2] * up, f[3] * up) << 16,
-			           two_of(f[4] * up, f[5] * up) | two_of(f[6] * up, f[7] * up) << 16);
-	}
-}
-
-template <int WARPS>
-void
-launch_wide(struct dev *d, struct tensor q, struct tensor s, struct tensor x, const float *c)
-{
-	int64_t rows = tensor_rows(x);
-	unsigned blocks = cuda_blocks(rows, THREADS / 32 / WARPS);
-
-	if (c)
-		to_rows_wide<WARPS, true><<<blocks, THREADS, 0, cuda_stream(d)>>>((uint8_t *)q.data, cuda_out<float>(s), cuda_in<bf16>(x), c,
-		                                                                 rows, (int)tensor_cols(x), tensor_ld(x));
-	else
-		to_rows_wide<WARPS, false><<<blocks, THREADS, 0, cuda_stream(d)>>>((uint8_t *)q.data, cuda_out<float>(s), cuda_in<bf16>(x), c,
-		                                                                  rows, (int)tensor_cols(x), tensor_ld(x));
+	for (int i = 0; i < PIECES; i++)
+		if (from + i * step < width)
+			*reinterpret_cast<uint2 *>(q + from + i * step) =
+				make_uint2(two_of(v[i][0] * up, v[i][1] * up) | two_of(v[i][2] * up, v[i][3] * up) << 16,
+				           two_of(v[i][4] * up, v[i][5] * up) | two_of(v[i][6] * up, v[i][7] * up) << 16);
 }
 
 /* A thread one number of y: for shapes that cuBLASLt has no way for. */
@@ -177,16 +132,14 @@ cuda_f8_rows(struct dev *d, struct tensor q, struct tensor s, struct tensor x, s
 	int width = (int)tensor_cols(x);
 	const float *weigh = c.rank ? cuda_in<float>(c) : NULL;
 
-	if (x.dtype == BF16 && cuda_by8(x) && (uintptr_t)q.data % 8 == 0 && (uintptr_t)weigh % 16 == 0 && width <= 8 * 32 * PIECE * PIECES) {
-		int warps = (width + 32 * PIECE * PIECES - 1) / (32 * PIECE * PIECES);
-		if (warps <= 1)
-			launch_wide<1>(d, q, s, x, weigh);
-		else if (warps <= 2)
-			launch_wide<2>(d, q, s, x, weigh);
-		else if (warps <= 4)
-			launch_wide<4>(d, q, s, x, weigh);
+	if (x.dtype == BF16 && cuda_by8(x) && (uintptr_t)q.data % 8 == 0 && (uintptr_t)weigh % 16 == 0 && width <= WIDEST && rows > 0) {
+		unsigned threads = cuda_blocks(width, 32 * PIECE * PIECES) * 32;
+		if (weigh)
+			to_rows_wide<true><<<rows, threads, 0, cuda_stream(d)>>>((uint8_t *)q.data, cuda_out<float>(s), cuda_in<bf16>(x), weigh, width,
+			                                                        tensor_ld(x));
 		else
-			launch_wide<8>(d, q, s, x, weigh);
+			to_rows_wide<false><<<rows, threads, 0, cuda_stream(d)>>>((uint8_t *)q.data, cuda_out<float>(s), cuda_in<bf16>(x), weigh, width,
+			                                                         tensor_ld(x));
 	} else if (rows > 0) {
 		WITH_TYPE(x.dtype, X, (to_rows<X><<<rows, THREADS, 0, cuda_stream(d)>>>(
 			(uint8_t *)q.data, cuda_out<float>(s), cuda_in<X>(x), weigh, width, tensor_ld(x))));
@@ -194,20 +147,41 @@ cuda_f8_rows(struct dev *d, struct tensor q, struct tensor s, struct tensor x, s
 	cuda_launched(d, "f8_rows");
 }
 
+/* y = h right^T or h below, + b + add: what the product is then added to; true where there is any of it. */
+static bool
+beside(struct dev *d, const struct f8_product *p, bool bias)
+{
+	struct tensor none = {}, b = bias ? p->b : none;
+
+	if (p->right.rank)
+		cuda_linear(d, p->y, p->h, p->right, b, p->add);
+	else if (p->add.rank && p->add.data != p->y.data)
+		cuda_copy(d, p->y, p->add);
+	if (p->below.rank)
+		cuda_gemm(d, p->y, p->h, p->below, false, false, 1.f, p->add.rank ? 1.f : 0.f);
+	return p->h.rank || p->add.rank;
+}
+
 extern "C" void
-cuda_f8_product(struct dev *d, struct tensor y, struct tensor x, struct tensor s, struct tensor w, struct tensor t, struct tensor b,
-                bool add)
+cuda_f8_product(struct dev *d, const struct f8_product *f)
 {
 	struct lt_product p = {};
-	int64_t N = y.dim[0], M = y.dim[1], K = x.dim[1];
+	int64_t N = f->y.dim[0], M = f->y.dim[1], K = f->x.dim[1];
+	bool inside = f->b.rank && f->b.dtype == BF16 && !f->right.rank, add;
 
-	p.c = y, p.a = x, p.b = w, p.tb = true, p.alpha = 1.f, p.beta = add ? 1.f : 0.f, p.bias = b, p.scale_a = s, p.scale_b = t;
-	if (N == 0 || M == 0 || lt_product(d, &p, d->cuda->now == d->cuda->side) || d->status != ACE_OK)
+	if (N == 0 || M == 0 || f8_90_product(d, f) || d->status != ACE_OK)
 		return;
-	WITH_TYPE(y.dtype, Y, (plain_product<Y><<<cuda_blocks(N * M, THREADS), THREADS, 0, cuda_stream(d)>>>(
-		cuda_out<Y>(y), (const uint8_t *)x.data, cuda_in<float>(s), (const uint8_t *)w.data, cuda_in<float>(t),
-		b.rank ? cuda_in<bf16>(b) : NULL, N, M, K, tensor_ld(y), add)));
+	add = beside(d, f, !inside);
+	p.c = f->y, p.a = f->x, p.b = f->w, p.tb = true, p.alpha = 1.f, p.beta = add ? 1.f : 0.f, p.scale_a = f->s, p.scale_b = f->t;
+	if (inside)
+		p.bias = f->b;
+	if (!lt_product(d, &p, d->cuda->now == d->cuda->side) && d->status == ACE_OK)
+		WITH_TYPE(f->y.dtype, Y, (plain_product<Y><<<cuda_blocks(N * M, THREADS), THREADS, 0, cuda_stream(d)>>>(
+			cuda_out<Y>(f->y), (const uint8_t *)f->x.data, cuda_in<float>(f->s), (const uint8_t *)f->w.data, cuda_in<float>(f->t),
+			inside ? cuda_in<bf16>(f->b) : NULL, N, M, K, tensor_ld(f->y), add)));
 	cuda_launched(d, "f8_product");
+	if (f->b.rank && !inside && !f->right.rank)
+		cuda_bias_add(d, f->y, f->b);
 }
 
 extern "C" void

@@ -105,11 +105,23 @@ ref_f8_rows(struct dev *d, struct tensor q, struct tensor s, struct tensor x, st
 	}
 }
 
-void
-ref_f8_product(struct dev *d, struct tensor y, struct tensor x, struct tensor s, struct tensor w, struct tensor t, struct tensor b,
-               bool add)
+/* Row n of h with row m of right or column m of below. */
+static double
+beside(const struct f8_product *p, int64_t n, int64_t m)
 {
-	int64_t N = tensor_rows(x), M = tensor_rows(w), K = tensor_cols(x);
+	double sum = 0;
+
+	for (int64_t r = 0; p->h.rank && r < tensor_cols(p->h); r++)
+		sum += (double)number(p->h, n, r) * (double)(p->right.rank ? number(p->right, m, r) : number(p->below, r, m));
+	return sum;
+}
+
+void
+ref_f8_product(struct dev *d, const struct f8_product *p)
+{
+	int64_t N = tensor_rows(p->x), M = tensor_rows(p->w), K = tensor_cols(p->x);
+	const uint8_t *x = p->x.data, *w = p->w.data;
+	struct tensor b = p->b;
 
 	(void)d;
 	if (b.rank)
@@ -118,14 +130,13 @@ ref_f8_product(struct dev *d, struct tensor y, struct tensor x, struct tensor s,
 		for (int64_t m = 0; m < M; m++) {
 			double sum = 0, v;
 			for (int64_t k = 0; k < K; k++)
-				sum += (double)f8_to_f32(((const uint8_t *)x.data)[n * K + k]) *
-				       (double)f8_to_f32(((const uint8_t *)w.data)[m * K + k]);
-			v = (double)((const float *)s.data)[n] * (double)((const float *)t.data)[m] * sum;
+				sum += (double)f8_to_f32(x[n * K + k]) * (double)f8_to_f32(w[m * K + k]);
+			v = (double)((const float *)p->s.data)[n] * (double)((const float *)p->t.data)[m] * sum + beside(p, n, m);
 			if (b.rank)
 				v += (double)number(b, 0, m);
-			if (add)
-				v += (double)number(y, n, m);
-			put(y, n, m, (float)v);
+			if (p->add.rank)
+				v += (double)number(p->add, n, m);
+			put(p->y, n, m, (float)v);
 		}
 }
 
