@@ -3,6 +3,7 @@
 
 #include "jobs/init_model_parts.h"
 #include "kernels/kernels.h"
+#include "ops/quant.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -146,7 +147,7 @@ randomize_quantized(struct dev *d, struct param *p, struct tensor block, float s
 	w.dtype = p->scale.dtype == F32 && q.dtype != F8 ? F32 : BF16;
 	sparse_ok(dev_alloc(d, tensor_bytes(w), "a weight", &w.data), "memory");
 	sparse_randomize(d, w, block, scale);
-	d->k->quantize(d, q, p->scale, w);
+	quant_make(d, q, p->scale, w);
 	d->m->sync(d);
 	d->m->free(d, w.data);
 }
