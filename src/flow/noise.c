@@ -4,6 +4,7 @@
 #include "kernels/kernels.h"
 
 #include <assert.h>
+#include <string.h>
 
 static bool
 plain(enum dtype type)
@@ -43,16 +44,46 @@ flow_mix(struct dev *d, struct tensor x, struct tensor x0, struct tensor e, stru
 
 void
 flow_loss(struct dev *d, struct tensor dv, struct tensor loss, struct tensor v, struct tensor x, struct tensor x0,
-          struct tensor e, struct tensor sigma, struct tensor mask, struct tensor weight, enum flow_target target,
+          struct tensor e, struct tensor sigma, struct tensor mask, struct tensor weight, struct flow_form form,
           enum dtype type)
 {
 	assert(v.dtype == F32 && v.rank >= 2 && like(dv, v, true) && like(x0, v, false) && plain(type));
-	assert(like(x, v, target == FLOW_VELOCITY) && like(e, v, target == FLOW_X0));
+	assert(like(x, v, form.target == FLOW_VELOCITY) && like(e, v, form.target == FLOW_X0));
 	assert(loss.dtype == F32 && tensor_count(loss) == v.dim[0] + 1 && mask.dtype == F32);
 	assert(mask.rank == 2 && mask.dim[0] == v.dim[0] && mask.dim[1] == tensor_cols(v));
 	assert(sigma.dtype == F32 && tensor_count(sigma) == v.dim[0] && weight.dtype == F32);
-	assert(tensor_count(weight) == v.dim[0] && tensor_count(v) > 0);
-	d->k->flow_loss(d, dv, loss, v, x, x0, e, sigma, mask, weight, target == FLOW_VELOCITY, type);
+	assert(tensor_count(weight) == v.dim[0] && tensor_count(v) > 0 && (form.cost == FLOW_L2 || form.c > 0));
+	d->k->flow_loss(d, dv, loss, v, x, x0, e, sigma, mask, weight, form, type);
+}
+
+static int
+named(const char *const *names, int n, const char *name)
+{
+	int i = 0;
+
+	while (i < n && strcmp(names[i], name) != 0)
+		i++;
+	return i;
+}
+
+bool
+flow_cost_named(enum flow_cost *cost, const char *name)
+{
+	static const char *const names[] = { [FLOW_L2] = "l2", [FLOW_HUBER] = "huber", [FLOW_SMOOTH_L1] = "smooth_l1" };
+	int i = named(names, 3, name);
+
+	*cost = i < 3 ? (enum flow_cost)i : FLOW_L2;
+	return i < 3;
+}
+
+bool
+flow_width_named(enum flow_width *width, const char *name)
+{
+	static const char *const names[] = { [FLOW_CONSTANT] = "constant", [FLOW_EXPONENTIAL] = "exponential", [FLOW_SNR] = "snr" };
+	int i = named(names, 3, name);
+
+	*width = i < 3 ? (enum flow_width)i : FLOW_CONSTANT;
+	return i < 3;
 }
 
 float

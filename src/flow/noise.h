@@ -8,13 +8,9 @@
 #define ACE_FLOW_NOISE_H
 
 #include "dev/dev.h"
+#include "kernels/flow_form.h"
 #include "num/rng.h"
 #include "num/tensor.h"
-
-enum flow_target {
-	FLOW_X0,		/* the error of the estimated data: what both trainers use */
-	FLOW_VELOCITY,		/* the error of the velocity: the same without the factor sigma^2 */
-};
 
 /* The two numbers of a stream as the kernels read them from the device: a row of stream [B, 2] I64. */
 void flow_stream(struct rng r, int64_t row[2]);
@@ -28,9 +24,10 @@ void flow_mix(struct dev *d, struct tensor x, struct tensor x0, struct tensor e,
 
 /* loss [B + 1] out: the samples' losses, then their sum weighted by weight [B].
  *
- *   FLOW_X0        x0_hat = x - sigma v;  loss_b = mean over C, H, T of (m x0_hat - m x0)^2, times mean(m_b)
- *   FLOW_VELOCITY  loss_b = mean of (m v - m (e - x0))^2, times mean(m_b)
+ *   FLOW_X0        x0_hat = x - sigma v;  loss_b = mean over C, H, T of cost(m x0_hat - m x0), times mean(m_b)
+ *   FLOW_VELOCITY  loss_b = mean of cost(m v - m (e - x0)), times mean(m_b)
  *
+ * cost is the square, or as the form says (flow_form.h).
  * m = mask [B, T] of 0 and 1; masked entries count in the mean, and the masked fraction a second time. dv, like v, out: the
  * gradient of the weighted sum; rank 0: not wanted. dv may be v. x is read by FLOW_X0 only, e by FLOW_VELOCITY only (rank 0
  * will do). Rounds: sigma v, x0_hat, e - x0, m times each, and in dv the error's gradient and its product with -sigma.
@@ -40,8 +37,12 @@ void flow_mix(struct dev *d, struct tensor x, struct tensor x0, struct tensor e,
  * changes from step to step. A noisy latent, estimate or velocity that is not finite makes loss_b and the sum not finite,
  * masked or not: loss is all that must be looked at. */
 void flow_loss(struct dev *d, struct tensor dv, struct tensor loss, struct tensor v, struct tensor x, struct tensor x0,
-               struct tensor e, struct tensor sigma, struct tensor mask, struct tensor weight, enum flow_target target,
+               struct tensor e, struct tensor sigma, struct tensor mask, struct tensor weight, struct flow_form form,
                enum dtype type);
+
+/* "l2", "huber", "smooth_l1"; "constant", "exponential", "snr". false: no such name. */
+bool flow_cost_named(enum flow_cost *cost, const char *name);
+bool flow_width_named(enum flow_width *width, const char *name);
 
 /* loss + coefficient * mean of the n projection losses; loss when n is 0 (section 1.5). */
 float flow_total(float loss, const float *projection, int n, float coefficient);

@@ -121,11 +121,29 @@ fill_lora(struct train_job *j, const struct settings *s)
 	return fill_targets(j, s);
 }
 
+/* What is trained on, and what an error costs. */
+static enum status
+fill_form(struct flow_form *f, const struct settings *s)
+{
+	const char *cost = settings_str(s, "loss_type"), *width = settings_str(s, "huber_schedule");
+
+	*f = (struct flow_form){ .target = is(s, "prediction_target", "velocity") ? FLOW_VELOCITY : FLOW_X0,
+		.c = (float)settings_f64(s, "huber_c") };
+	if (!flow_cost_named(&f->cost, cost) || !flow_width_named(&f->width, width))
+		return ace_fail(ACE_ECONFIG, "loss_type=%s, huber_schedule=%s: no such name", cost, width);
+	if (f->cost != FLOW_L2 && !(f->c > 0))
+		return ace_fail(ACE_ECONFIG, "huber_c is %g; loss_type=%s wants a number above 0", settings_f64(s, "huber_c"), cost);
+	if (f->cost == FLOW_L2 && (settings_is_set(s, "huber_c") || settings_is_set(s, "huber_schedule")))
+		msg_info("loss_type=l2: huber_c and huber_schedule, which are for huber and smooth_l1, have no effect");
+	return ACE_OK;
+}
+
 static enum status
 fill_flow(struct step_options *o, const struct settings *s)
 {
 	const char *list = settings_str(s, "flow_custom_timesteps");
 
+	ACE_TRY(fill_form(&o->form, s));
 	o->flow = FLOW_OPTIONS_DEFAULT;
 	o->flow.shift = settings_f64(s, "flow_schedule_shift");
 	o->flow.logit_mean = settings_f64(s, "logit_mean");
@@ -138,7 +156,6 @@ fill_flow(struct step_options *o, const struct settings *s)
 	if (settings_bool(s, "flow_use_beta_schedule"))
 		o->flow.density = FLOW_BETA;
 	o->flow.rule = is(s, "timestep_index_rule", "compat") ? FLOW_COMPAT : FLOW_UPSTREAM;
-	o->target = is(s, "prediction_target", "velocity") ? FLOW_VELOCITY : FLOW_X0;
 	o->dropout = (struct flow_dropout){ (float)settings_f64(s, "text_dropout_probability"),
 		(float)settings_f64(s, "speaker_dropout_probability"), (float)settings_f64(s, "lyric_dropout_probability") };
 	o->flow.in_turn = list && is(s, "flow_timesteps_mode", "round-robin");
@@ -177,7 +194,7 @@ fill_rollout(struct step_options *o, const struct settings *s)
 		return ace_fail(ACE_ECONFIG, "scheduled_sampling_order=%lld: there are 1 (euler) and 2 (heun)", (long long)order);
 	if (order == 2)
 		r->sampler = ROLLOUT_HEUN;
-	if (o->target != FLOW_X0 || o->flow.density != FLOW_LOGIT_NORMAL)
+	if (o->form.target != FLOW_X0 || o->flow.density != FLOW_LOGIT_NORMAL)
 		return ace_fail(ACE_ECONFIG, "scheduled sampling goes along the table of times to an estimate of the data: it needs "
 		                "prediction_target=x0, and no flow_use_uniform_schedule, flow_use_beta_schedule or flow_custom_timesteps");
 	if (replaced && order < 2)

@@ -5,7 +5,10 @@
 #ifndef ACE_KERNELS_FORMULA_H
 #define ACE_KERNELS_FORMULA_H
 
+#include "kernels/flow_form.h"
 #include "num/dtype.h"
+
+#include <math.h>
 
 /* x as a bf16 number. */
 ACE_INLINE float
@@ -45,10 +48,43 @@ flow_error(bool half, bool velocity, float m, float v, float x, float x0, float 
 	return m * y - m * target;
 }
 
+/* The width of a sample's costs. */
 ACE_INLINE float
-flow_slope(bool half, bool velocity, float c, float error, float m, float sigma)
+flow_width_at(struct flow_form f, float sigma)
 {
-	float g = round_if(half, c * error * m);
+	double c = (double)f.c, signal = 1 - (double)sigma;
+
+	if (f.width == FLOW_EXPONENTIAL)
+		return (float)pow(c, (double)sigma);
+	return f.width == FLOW_SNR ? (float)((1 - c) * signal * signal + c) : f.c;
+}
+
+/* h - w loses the digits of small errors; e^2 / (h + w) is the same and keeps them. */
+ACE_INLINE double
+flow_cost_of(enum flow_cost cost, float error, float width)
+{
+	double e = (double)error, w = (double)width, square = e * e;
+
+	if (cost == FLOW_L2)
+		return square;
+	return 2 * (square / (sqrt(square + w * w) + w)) * (cost == FLOW_HUBER ? w : 1);
+}
+
+/* Half of what the cost grows by with the error: the error itself where it is squared. */
+ACE_INLINE float
+flow_pull(enum flow_cost cost, float error, float width)
+{
+	double e = (double)error, w = (double)width;
+
+	if (cost == FLOW_L2)
+		return error;
+	return (float)(e / sqrt(e * e + w * w) * (cost == FLOW_HUBER ? w : 1));
+}
+
+ACE_INLINE float
+flow_slope(bool half, bool velocity, float c, float pull, float m, float sigma)
+{
+	float g = round_if(half, c * pull * m);
 
 	return velocity ? g : round_if(half, g * -round_if(half, sigma));
 }

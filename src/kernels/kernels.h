@@ -8,6 +8,7 @@
 #define ACE_KERNELS_KERNELS_H
 
 #include "dev/dev.h"
+#include "kernels/flow_form.h"
 #include "num/rng.h"
 #include "num/tensor.h"
 

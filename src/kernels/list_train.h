@@ -12,9 +12,10 @@
  *   sum are rounded. x may be x0 or e.
  * flow_loss: loss [B + 1] = per sample, then sum of weight b loss b; dv [B, ..., T] = gradient of that sum, or rank 0.
  *   v, x, x0, e [B, ..., T], mask [B, T], sigma, weight [B]. N numbers a sample, M = mean of mask b.
- *   velocity: err = m v - m (e - x0); else err = m (x - sigma v) - m x0. loss b = sum err^2 / N * M, the sum in double.
- *   dv = c err m, then times -sigma unless velocity; c = 2 weight M / N. All inputs, sigma v, its difference to x, e - x0,
- *   c err m and dv are rounded; the products with m are exact. dv may be v. A masked number that is not finite shows.
+ *   FLOW_VELOCITY: err = m v - m (e - x0); FLOW_X0: err = m (x - sigma v) - m x0. loss b = sum cost(err) / N * M, cost and sum in
+ *   double (flow_form.h, the width from sigma b). dv = c pull m, then times -sigma unless velocity; c = 2 weight M / N, pull = half the
+ *   slope of the cost, err itself for squares. All inputs, sigma v, its difference to x, e - x0, c pull m and dv are rounded;
+ *   the products with m are exact. dv may be v. A masked number that is not finite shows.
  * add_scaled: y [B, ...] += a [B] x [B, ...]. */
 #define KERNELS_FLOW(K)                                                                                             \
 	K(normal, cpu, (struct dev * d, struct tensor e, struct tensor stream))                                     \
@@ -22,7 +23,7 @@
 	                  enum dtype type))                                                                         \
 	K(flow_loss, cpu, (struct dev * d, struct tensor dv, struct tensor loss, struct tensor v, struct tensor x,  \
 	                   struct tensor x0, struct tensor e, struct tensor sigma, struct tensor mask,              \
-	                   struct tensor weight, bool velocity, enum dtype type))                                   \
+	                   struct tensor weight, struct flow_form form, enum dtype type))                           \
 	K(add_scaled, ref, (struct dev * d, struct tensor y, struct tensor x, struct tensor a))
 
 /* In all that follow: g F32 of p's count; n numbers and l limits of optim_numbers.h; weights, moments and the rest are read

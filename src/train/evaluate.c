@@ -85,7 +85,7 @@ ask(struct ctx *c, const struct evaluation *e, const struct batch *b, struct flo
 	flow_mix(c->dev, x, x0, noise, sigma, F32);
 	in.latents = x;
 	dit_forward(c, s->m, v, &in);
-	flow_loss(c->dev, (struct tensor){ 0 }, loss, v, x, x0, noise, sigma, in.frame_mask, weight, s->o.target, F32);
+	flow_loss(c->dev, (struct tensor){ 0 }, loss, v, x, x0, noise, sigma, in.frame_mask, weight, s->o.form, F32);
 }
 
 /* The bytes that the largest of the clips takes. */

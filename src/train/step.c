@@ -66,7 +66,7 @@ pass(struct step *s, struct ctx *c, const struct step_inputs *in, struct tensor 
 		c->dev->m->upload(c->dev, e.data, noise, tensor_bytes(e));
 	else
 		flow_noise(c->dev, e, in->stream);
-	if (s->o.target == FLOW_VELOCITY)
+	if (s->o.form.target == FLOW_VELOCITY)
 		x = arena_like(c->act, e);	/* the noise itself is asked for again */
 	flow_mix(c->dev, x, in->x0, e, in->start, F32);
 	v = arena_like(c->act, e);
@@ -75,7 +75,7 @@ pass(struct step *s, struct ctx *c, const struct step_inputs *in, struct tensor 
 	dit_forward(c, s->m, v, &input);
 	if (s->scaling.rank)
 		c->dev->k->loss_scale(c->dev, in->weight, s->scaling);
-	flow_loss(c->dev, v, loss, v, x, in->x0, e, in->sigma, in->frame_mask, in->weight, s->o.target, F32);
+	flow_loss(c->dev, v, loss, v, x, in->x0, e, in->sigma, in->frame_mask, in->weight, s->o.form, F32);
 	dit_backward(c, s->m, &input, v);
 }
 

@@ -32,7 +32,7 @@
 struct step_options {
 	uint64_t seed;
 	struct flow_options flow;
-	enum flow_target target;
+	struct flow_form form;
 	struct flow_dropout dropout;
 	int64_t accumulation;		/* micro steps of an update, >= 1 */
 	struct clip_options clip;

@@ -13,7 +13,7 @@ step_roll_open(struct step *s)
 
 	if (s->o.rollout.longest <= 0)
 		return ACE_OK;
-	assert(s->o.target == FLOW_X0);
+	assert(s->o.form.target == FLOW_X0);
 	s->way = calloc((size_t)(2 * s->room.B), sizeof *s->way);
 	if (!s->way)
 		return ace_fail(ACE_ENOMEM, "no memory for the ways of a batch's rollouts");

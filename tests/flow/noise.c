@@ -60,7 +60,8 @@ check_loss(struct loss_case *c, const struct st_file *f, const char *mask, enum 
 	int64_t batch = c->v.dim[0], frames = tensor_cols(c->v);
 	float *got = c->loss.data;
 
-	flow_loss(&c->d, c->dv, c->loss, c->v, c->x, c->x0, c->e, c->sigma, m, c->weight, target, c->half ? BF16 : F32);
+	flow_loss(&c->d, c->dv, c->loss, c->v, c->x, c->x0, c->e, c->sigma, m, c->weight, (struct flow_form){ .target = target },
+	          c->half ? BF16 : F32);
 	assert_int_equal(c->d.status, ACE_OK);
 	for (int64_t b = 0; x0 && b < batch; b++) {
 		double share = 0, want = (double)((float *)per.data)[b];
@@ -147,15 +148,27 @@ enum { B = 3, C = 2, H = 3, T = 7 };
 struct slope {
 	struct dev d;
 	struct tensor v, dv, x, x0, e, sigma, mask, weight, loss, out, dout;
-	enum flow_target target;
+	struct flow_form form;
 };
+
+/* Both targets with every cost and width. */
+enum { FORMS = 14 };
+
+static struct flow_form
+form_at(int i)
+{
+	int k = i / 2 - 1;
+
+	return (struct flow_form){ i % 2 ? FLOW_VELOCITY : FLOW_X0, k < 0 ? FLOW_L2 : k < 3 ? FLOW_HUBER : FLOW_SMOOTH_L1,
+		k < 0 ? FLOW_CONSTANT : (enum flow_width)(k % 3), 0.3f };
+}
 
 static void
 slope_forward(void *me)
 {
 	struct slope *s = me;
 
-	flow_loss(&s->d, (struct tensor){ 0 }, s->loss, s->v, s->x, s->x0, s->e, s->sigma, s->mask, s->weight, s->target, F32);
+	flow_loss(&s->d, (struct tensor){ 0 }, s->loss, s->v, s->x, s->x0, s->e, s->sigma, s->mask, s->weight, s->form, F32);
 	*(float *)s->out.data = ((float *)s->loss.data)[B];
 }
 
@@ -165,17 +178,17 @@ slope_backward(void *me)
 	struct slope *s = me;
 	float u = *(float *)s->dout.data;
 
-	flow_loss(&s->d, s->dv, s->loss, s->v, s->x, s->x0, s->e, s->sigma, s->mask, s->weight, s->target, F32);
+	flow_loss(&s->d, s->dv, s->loss, s->v, s->x, s->x0, s->e, s->sigma, s->mask, s->weight, s->form, F32);
 	for (int64_t i = 0; i < tensor_count(s->dv); i++)
 		((float *)s->dv.data)[i] *= u;
 }
 
 static void
-init_slope(struct slope *s, enum flow_target target)
+init_slope(struct slope *s, struct flow_form form)
 {
 	static const float sigma[B] = { 1.f, 0.4f, 0.01f };
 
-	*s = (struct slope){ .target = target, .v = JVP_NORMAL(1, 1.f, 4, B, C, H, T), .dv = JVP_ZEROS(4, B, C, H, T),
+	*s = (struct slope){ .form = form, .v = JVP_NORMAL(1, 1.f, 4, B, C, H, T), .dv = JVP_ZEROS(4, B, C, H, T),
 		.x = JVP_NORMAL(2, 1.f, 4, B, C, H, T), .x0 = JVP_NORMAL(3, 1.f, 4, B, C, H, T),
 		.e = JVP_NORMAL(4, 1.f, 4, B, C, H, T), .sigma = JVP_ZEROS(1, B), .mask = JVP_ZEROS(2, B, T),
 		.weight = JVP_ZEROS(1, B), .loss = JVP_ZEROS(1, B + 1), .out = JVP_ZEROS(1, 1), .dout = JVP_ZEROS(1, 1) };
@@ -202,13 +215,13 @@ static void
 the_gradient_is_that_of_the_weighted_sum(void **state)
 {
 	(void)state;
-	for (int t = FLOW_X0; t <= FLOW_VELOCITY; t++) {
+	for (int t = 0; t < FORMS; t++) {
 		struct slope s;
 		struct jvp_pair in, out;
 		struct jvp j = { .me = &s, .forward = slope_forward, .backward = slope_backward, .in = &in, .out = &out,
 			.n_in = 1, .n_out = 1, .steer = true };
 
-		init_slope(&s, (enum flow_target)t);
+		init_slope(&s, form_at(t));
 		in = (struct jvp_pair){ s.v, s.dv };
 		out = (struct jvp_pair){ s.out, s.dout };
 		jvp_check("flow_loss", &j, 1e-4);
@@ -222,11 +235,11 @@ a_number_that_is_not_finite_shows_in_the_loss_even_where_it_is_masked(void **sta
 	static const float bad[] = { NAN, INFINITY, -INFINITY };
 
 	(void)state;
-	for (int t = FLOW_X0; t <= FLOW_VELOCITY; t++)
+	for (int t = 0; t < FORMS; t++)
 		for (int i = 0; i < 3; i++) {
 			struct slope s;
 
-			init_slope(&s, (enum flow_target)t);
+			init_slope(&s, form_at(t));
 			((float *)s.v.data)[2 * C * H * T - 1] = bad[i];		/* sample 1, last frame: masked */
 			slope_forward(&s);
 			assert_true(isfinite(((float *)s.loss.data)[0]) && isfinite(((float *)s.loss.data)[2]));
@@ -243,7 +256,7 @@ weights_by_sample_count_make_ranks_equal_to_one(void **state)
 	float *one;
 
 	(void)state;
-	init_slope(&s, FLOW_X0);
+	init_slope(&s, form_at(0));
 	for (int b = 0; b < B; b++)
 		((float *)s.weight.data)[b] = 1.f / B;
 	slope_backward((*(float *)s.dout.data = 1.f, &s));
@@ -257,13 +270,67 @@ weights_by_sample_count_make_ranks_equal_to_one(void **state)
 			((float *)s.weight.data)[b] = 2.f / 3;
 		flow_loss(&s.d, dv, loss, tensor_slice(s.v, from, n), tensor_slice(s.x, from, n), tensor_slice(s.x0, from, n),
 		          tensor_slice(s.e, from, n), tensor_slice(s.sigma, from, n), tensor_slice(s.mask, from, n),
-		          tensor_slice(s.weight, from, n), FLOW_X0, F32);
+		          tensor_slice(s.weight, from, n), form_at(0), F32);
 		for (int64_t i = 0; i < n * each; i++)
 			((float *)dv.data)[i] /= 2.f;
 	}
 	golden_close("gradient", s.dv.data, one, tensor_count(s.dv), 1e-6);
 	free(one);
 	free_slope(&s);
+}
+
+/* The widths and costs in plain double arithmetic, of a velocity whose error is the same everywhere. */
+static void
+costs_and_their_widths_are_the_formula_s(void **state)
+{
+	static const float errors[] = { 0.f, 1e-6f, 0.25f, -3.f, 1e4f };
+
+	(void)state;
+	for (int t = 3; t < FORMS; t += 2)
+		for (size_t k = 0; k < sizeof errors / sizeof *errors; k++) {
+			struct slope s;
+			double c = 0.3f, e = (double)errors[k];
+
+			init_slope(&s, form_at(t));
+			for (int64_t i = 0; i < tensor_count(s.v); i++) {
+				((float *)s.v.data)[i] = errors[k];
+				((float *)s.e.data)[i] = ((float *)s.x0.data)[i] = 0.f;
+			}
+			slope_forward(&s);
+			for (int b = 0; b < B; b++) {
+				double sigma = (double)((float *)s.sigma.data)[b], share = (double)(T - b) / T;
+				double w = s.form.width == FLOW_CONSTANT      ? c
+				           : s.form.width == FLOW_EXPONENTIAL ? pow(c, sigma)
+				                                              : (1 - c) * (1 - sigma) * (1 - sigma) + c;
+				double want = 2 * (s.form.cost == FLOW_HUBER ? w : 1) * e * e / (sqrt(e * e + w * w) + w) * share * share;
+				assert_true(fabs((double)((float *)s.loss.data)[b] - want) <= 1e-6 * want);
+			}
+			free_slope(&s);
+		}
+}
+
+static void
+a_wide_huber_is_the_square_and_a_narrow_smooth_l1_twice_the_size(void **state)
+{
+	const struct flow_form square = { 0 }, huber = { .cost = FLOW_HUBER, .c = 1e4f }, smooth = { .cost = FLOW_SMOOTH_L1, .c = 1e-6f };
+	struct slope s[3];
+	double size = 0, n = C * H * T;
+
+	(void)state;
+	init_slope(&s[0], square);
+	init_slope(&s[1], huber);
+	init_slope(&s[2], smooth);
+	for (int i = 0; i < 3; i++)
+		slope_forward(&s[i]);
+	for (int b = 0; b <= B; b++)
+		assert_true(fabs((double)(((float *)s[1].loss.data)[b] / ((float *)s[0].loss.data)[b]) - 1) < 1e-5);
+	for (int i = 0; i < C * H * T; i++) {
+		const float *v = s[2].v.data, *x = s[2].x.data, *x0 = s[2].x0.data;
+		size += 2 * fabs((double)(x[i] - v[i] - x0[i])) / n;	/* sigma 0 is 1, and nothing of it is masked */
+	}
+	assert_true(fabs((double)*(float *)s[2].loss.data - size) < 1e-5 * size);
+	for (int i = 0; i < 3; i++)
+		free_slope(&s[i]);
 }
 
 static void
@@ -297,6 +364,8 @@ main(void)
 		cmocka_unit_test(the_gradient_is_that_of_the_weighted_sum),
 		cmocka_unit_test(a_number_that_is_not_finite_shows_in_the_loss_even_where_it_is_masked),
 		cmocka_unit_test(weights_by_sample_count_make_ranks_equal_to_one),
+		cmocka_unit_test(costs_and_their_widths_are_the_formula_s),
+		cmocka_unit_test(a_wide_huber_is_the_square_and_a_narrow_smooth_l1_twice_the_size),
 		cmocka_unit_test(noise_belongs_to_the_sample_and_not_to_its_place_or_the_threads),
 	};
 

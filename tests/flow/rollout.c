@@ -189,7 +189,7 @@ check_loss(struct plan *p, struct tensor sigma, struct tensor timestep)
 		((float *)weight.data)[b] = 1.f / (float)n;
 	for (int64_t i = 0; i < n * frames; i++)
 		((float *)mask.data)[i] = 1.f;
-	flow_loss(&p->d, (struct tensor){ 0 }, loss, v, p->x, p->x0, p->e, sigma, mask, weight, FLOW_X0, F32);
+	flow_loss(&p->d, (struct tensor){ 0 }, loss, v, p->x, p->x0, p->e, sigma, mask, weight, (struct flow_form){ 0 }, F32);
 	assert_true(fabsf(((float *)loss.data)[n] - *(float *)want.data) <= 1e-5f * *(float *)want.data);
 	for (int64_t i = 0; i < n * each; i++)
 		((float *)v.data)[i] = ((float *)p->x.data)[i] - ((float *)sigma.data)[i / each] * ((float *)v.data)[i];

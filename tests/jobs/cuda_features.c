@@ -20,6 +20,7 @@
 #define LYRICS "lyrics_embedder_train", "true", "lyrics_embedder_optimizer", "torch-adamw", "lyrics_embedder_lr", "1e-3"
 #define AVERAGE "use_ema", "true", "ema_decay", "0.7"
 #define ROLLED "scheduled_sampling_max_step_offset", "3", "scheduled_sampling_probability", "0.7", "learning_rate", "1e-3"
+#define COSTS "loss_type", "huber", "huber_schedule", "exponential", "learning_rate", "1e-3"
 #define HELD "eval_steps_interval", "1", "eval_dataset_id", "random", "eval_timesteps", "3", "learning_rate", "1e-3"
 #define CUDA "device", "cuda"
 
@@ -52,6 +53,10 @@ a_run_is_that_of_the_cpu(void **state)
 	runs_must(runs_at("cpu-rolled"), PAIRS(ROLLED));
 	runs_must(runs_at("rolled"), PAIRS(ROLLED, CUDA));
 	near(runs_at("rolled"), runs_at("cpu-rolled"), "train_loss");
+	runs_must(runs_at("cpu-costs"), PAIRS(COSTS));
+	runs_must(runs_at("costs"), PAIRS(COSTS, CUDA));
+	near(runs_at("costs"), runs_at("cpu-costs"), "train_loss");
+	near(runs_at("costs"), runs_at("cpu-costs"), "grad_norm");
 	runs_must(runs_at("cpu-held"), PAIRS(HELD));
 	runs_must(runs_at("held"), PAIRS(HELD, CUDA));
 	near(runs_at("held"), runs_at("cpu-held"), "eval_loss");

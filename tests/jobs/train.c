@@ -296,6 +296,32 @@ a_run_with_rollouts_goes_on_too(void **state)
 	runs_fails(ACE_ECONFIG, "scheduled_sampling_order=3", out, PAIRS(ROLLED, "scheduled_sampling_order", "3"));
 }
 
+#define COSTS "loss_type", "huber", "huber_schedule", "snr"
+
+/* Errors of random latents are around 1: a huber of width 0.1 costs less than their squares. */
+static void
+a_run_at_other_costs_goes_on_too(void **state)
+{
+	const char *whole = runs_at("costs"), *parts = runs_at("costs-parts");
+	double plain[64], huber[64], smooth[64];
+
+	(void)state;
+	runs_must(whole, PAIRS(COSTS));
+	runs_must(parts, PAIRS(COSTS, "max_train_steps", "3"));
+	runs_must(parts, PAIRS(COSTS));
+	runs_same_run(whole, parts, 6);
+	runs_metric(whole, "train_loss", huber);
+	runs_must(runs_at("smooth"), PAIRS("loss_type", "smooth_l1", "max_train_steps", "1"));
+	runs_metric(runs_at("whole"), "train_loss", plain);
+	runs_metric(runs_at("smooth"), "train_loss", smooth);
+	assert_true(huber[1] > 0 && huber[1] < plain[1] && smooth[1] > huber[1]);
+	runs_fails(ACE_ECONFIG, "huber_c is 0; loss_type=huber wants a number above 0", runs_at("refused"),
+	           PAIRS(COSTS, "huber_c", "0"));
+	runs_must(runs_at("squares"), PAIRS("loss_type", "l2", "huber_c", "0", "max_train_steps", "1"));
+	runs_metric(runs_at("squares"), "train_loss", huber);
+	assert_true(huber[1] == plain[1]);
+}
+
 /* At sigma 0 the estimate of the data is the data, whatever the network says. */
 static void
 a_run_at_listed_times_has_no_others(void **state)
@@ -357,6 +383,7 @@ main(void)
 		cmocka_unit_test(a_full_training_goes_on_too_and_leaves_a_model),
 		cmocka_unit_test(held_out_clips_have_a_loss),
 		cmocka_unit_test(a_run_with_rollouts_goes_on_too),
+		cmocka_unit_test(a_run_at_other_costs_goes_on_too),
 		cmocka_unit_test(a_run_at_listed_times_has_no_others),
 		cmocka_unit_test(what_does_not_fit_is_one_line),
 	};

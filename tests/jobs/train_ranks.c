@@ -407,6 +407,22 @@ clips_that_the_network_made_train_with_every_sharding(void **state)
 	}
 }
 
+static void
+other_costs_train_with_every_sharding(void **state)
+{
+	static const char *const sharding[] = { "none", "optimizer", "full" };
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		char name[32];
+		snprintf(name, sizeof name, "costs-%s", sharding[i]);
+		assert_ok(run(name, false, PAIRS("sharding", sharding[i], "max_grad_norm", "0", "max_train_steps", "2",
+		                                 "gradient_accumulation_steps", "1", "loss_type",
+		                                 "smooth_l1", "huber_schedule", "exponential")));
+		same_bits(name, "costs-none");
+	}
+}
+
 /* Ranks share 15 clips and times, in which some are through before others. */
 static void
 a_loss_on_held_out_clips_is_that_of_one_rank(void **state)
@@ -497,6 +513,7 @@ main(void)
 		cmocka_unit_test(parts_have_the_bits_of_the_whole),
 		cmocka_unit_test(a_rank_without_a_batch_takes_part),
 		cmocka_unit_test(clips_that_the_network_made_train_with_every_sharding),
+		cmocka_unit_test(other_costs_train_with_every_sharding),
 		cmocka_unit_test(a_loss_on_held_out_clips_is_that_of_one_rank),
 		cmocka_unit_test(whole_tensors_go_on_under_another_sharding),
 		cmocka_unit_test(a_step_size_is_learnt_from_all_parts),

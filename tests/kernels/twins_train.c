@@ -6,6 +6,9 @@
 #include <math.h>
 
 #define NONE ((struct tensor){ 0 })
+#define FORM(target, cost, width) ((struct flow_form){ target, cost, width, 0.1f })
+#define SQUARES FORM(FLOW_X0, FLOW_L2, FLOW_CONSTANT)
+#define VELOCITY FORM(FLOW_VELOCITY, FLOW_L2, FLOW_CONSTANT)
 #define CALL(name, ...)                                     \
 	static void name(struct dev *d, struct tensor *t)   \
 	{                                                   \
@@ -20,10 +23,17 @@
 CALL(normal, t[0], t[1])
 CALL(flow_mix, t[0], t[1], t[2], t[3], F32)
 CALL_AS(flow_mix_half, flow_mix, t[0], t[1], t[2], t[3], BF16)
-CALL(flow_loss, t[0], t[1], t[2], t[3], t[4], t[5], t[6], t[7], t[8], false, F32)
-CALL_AS(flow_loss_half, flow_loss, t[0], t[1], t[2], t[3], t[4], t[5], t[6], t[7], t[8], false, BF16)
-CALL_AS(flow_velocity, flow_loss, t[0], t[1], t[2], t[3], t[4], t[5], t[6], t[7], t[8], true, F32)
-CALL_AS(flow_velocity_half, flow_loss, t[2], t[1], t[2], t[3], t[4], t[5], t[6], t[7], t[8], true, BF16)
+CALL(flow_loss, t[0], t[1], t[2], t[3], t[4], t[5], t[6], t[7], t[8], SQUARES, F32)
+CALL_AS(flow_loss_half, flow_loss, t[0], t[1], t[2], t[3], t[4], t[5], t[6], t[7], t[8], SQUARES, BF16)
+CALL_AS(flow_velocity, flow_loss, t[0], t[1], t[2], t[3], t[4], t[5], t[6], t[7], t[8], VELOCITY, F32)
+CALL_AS(flow_velocity_half, flow_loss, t[2], t[1], t[2], t[3], t[4], t[5], t[6], t[7], t[8], VELOCITY, BF16)
+CALL_AS(flow_huber, flow_loss, t[0], t[1], t[2], t[3], t[4], t[5], t[6], t[7], t[8], FORM(FLOW_X0, FLOW_HUBER, FLOW_SNR), F32)
+CALL_AS(flow_huber_half, flow_loss, t[0], t[1], t[2], t[3], t[4], t[5], t[6], t[7], t[8],
+        FORM(FLOW_VELOCITY, FLOW_HUBER, FLOW_EXPONENTIAL), BF16)
+CALL_AS(flow_smooth, flow_loss, t[2], t[1], t[2], t[3], t[4], t[5], t[6], t[7], t[8],
+        FORM(FLOW_X0, FLOW_SMOOTH_L1, FLOW_EXPONENTIAL), F32)
+CALL_AS(flow_smooth_velocity, flow_loss, t[0], t[1], t[2], t[3], t[4], t[5], t[6], t[7], t[8],
+        FORM(FLOW_VELOCITY, FLOW_SMOOTH_L1, FLOW_CONSTANT), F32)
 CALL(add_scaled, t[0], t[1], t[2])
 CALL(grad_measure, t[0], t[1])
 CALL(grad_limits, t[0], t[1], false, 0.5f, 2.f)
@@ -115,6 +125,10 @@ static const struct twin_case cases[] = {
 	{ "flow_loss", flow_loss_half, 1e-6, 0, LOSS, NULL },
 	{ "flow_loss", flow_velocity, 1e-6, 0, LOSS, NULL },
 	{ "flow_loss", flow_velocity_half, 1e-6, 0, LOSS, NULL },
+	{ "flow_loss", flow_huber, 1e-6, 0, LOSS, NULL },
+	{ "flow_loss", flow_huber_half, 1e-6, 0, LOSS, NULL },
+	{ "flow_loss", flow_smooth, 1e-6, 0, LOSS, NULL },
+	{ "flow_loss", flow_smooth_velocity, 1e-6, 0, LOSS, NULL },
 	{ "add_scaled", add_scaled, 0, 0, { LATENT, LATENT, FRACTION }, NULL },
 	{ "grad_measure", grad_measure, 1e-6, 0, { N(1, { 2 }), W }, NULL },
 	{ "grad_measure", grad_measure, 1e-6, 0, { N(1, { 2 }), N(1, { 5 }) }, NULL },

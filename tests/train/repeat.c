@@ -153,7 +153,7 @@ the_dry_run_measures_a_step_of_any_shape(void **state)
 		struct tiny t;
 		tiny_open(&t, &(struct tiny_options){ .kind = DEV_CPU, .threads = 2, .checkpoint_interval = i % 3, .full = i == 3 });
 		o = tiny_step_options(&t);
-		o.target = i % 2 ? FLOW_VELOCITY : FLOW_X0;
+		o.form.target = i % 2 ? FLOW_VELOCITY : FLOW_X0;
 		assert_ok(step_open(&t.step, &t.m, &o, (struct step_shape){ 2 * t.b.B, 2 * t.b.T, t.b.S + 1, t.b.Y + 3 }));
 		assert_ok(step_measure(&t.step, (struct step_shape){ t.b.B, t.b.T, t.b.S, t.b.Y }, &needs));
 		assert_ok(step_run(&t.step, &t.b, NULL));

@@ -48,7 +48,7 @@ cpu_flow_mix(struct dev *d, struct tensor x, struct tensor x0, struct tensor e, 
 struct row {
 	const float *v, *x, *x0, *e, *m;
 	float *dv;			/* NULL: not wanted */
-	float sigma, c;
+	float sigma, c, width;
 	int64_t n;
 };
 
@@ -71,13 +71,13 @@ errors(const struct row *r, float *restrict error, bool half, bool velocity)
 }
 
 CPU_CLONES static void
-slopes(const struct row *r, const float *restrict error, bool half, bool velocity)
+slopes(const struct row *r, const float *restrict pull, bool half, bool velocity)
 {
 	const float *m = r->m;
 	float c = r->c, s = r->sigma, *dv = r->dv;
 
 	for (int64_t i = 0; i < r->n; i++)
-		dv[i] = flow_slope(half, velocity, c, error[i], m[i], s);
+		dv[i] = flow_slope(half, velocity, c, pull[i], m[i], s);
 }
 
 static double
@@ -90,9 +90,25 @@ squares(const float *error, int64_t n)
 	return sum;
 }
 
+/* What the errors cost; they become what they pull with. */
 static double
-row_loss(struct row r, bool half, bool velocity)
+costs(float *error, int64_t n, enum flow_cost cost, float width)
 {
+	double sum = 0;
+
+	if (cost == FLOW_L2)
+		return squares(error, n);
+	for (int64_t i = 0; i < n; i++) {
+		sum += flow_cost_of(cost, error[i], width);
+		error[i] = flow_pull(cost, error[i], width);
+	}
+	return sum;
+}
+
+static double
+row_loss(struct row r, bool half, struct flow_form form)
+{
+	bool velocity = form.target == FLOW_VELOCITY;
 	enum { WIDE = 512 };
 	float error[WIDE];
 	double sum = 0;
@@ -100,11 +116,11 @@ row_loss(struct row r, bool half, bool velocity)
 	for (int64_t left = r.n; left > 0; left -= WIDE) {
 		r.n = left < WIDE ? left : WIDE;
 		errors(&r, error, half, velocity);
+		sum += costs(error, r.n, form.cost, r.width);
 		if (r.dv) {
 			slopes(&r, error, half, velocity);
 			r.dv += WIDE;
 		}
-		sum += squares(error, r.n);
 		r.v += WIDE, r.x += WIDE, r.x0 += WIDE, r.e += WIDE, r.m += WIDE;
 	}
 	return sum;
@@ -122,11 +138,12 @@ mean(const float *m, int64_t n)
 
 void
 cpu_flow_loss(struct dev *d, struct tensor dv, struct tensor loss, struct tensor v, struct tensor x, struct tensor x0,
-              struct tensor e, struct tensor sigma, struct tensor mask, struct tensor weight, bool velocity, enum dtype type)
+              struct tensor e, struct tensor sigma, struct tensor mask, struct tensor weight, struct flow_form form, enum dtype type)
 {
 	int64_t batch = v.dim[0], frames = tensor_cols(v), rows = tensor_rows(v), each = batch ? rows / batch : 1;
 	double n = (double)(each * frames), total = 0, *part = cpu_scratch(d, (size_t)(rows + batch) * sizeof *part);
 	double *share = part + rows;
+	bool velocity = form.target == FLOW_VELOCITY;
 	const float *vp = v.data, *xp = velocity ? x0.data : x.data, *x0p = x0.data, *ep = velocity ? e.data : x0.data;
 	const float *sp = sigma.data, *mp = mask.data, *wp = weight.data;
 	float *lp = loss.data;
@@ -140,8 +157,8 @@ cpu_flow_loss(struct dev *d, struct tensor dv, struct tensor loss, struct tensor
 		int64_t b = r / each, at = r * frames;
 		part[r] = row_loss((struct row){ .v = vp + at, .x = xp + at, .x0 = x0p + at, .e = ep + at, .m = mp + b * frames,
 		                                 .dv = dv.rank ? (float *)dv.data + at : NULL, .sigma = sp[b],
-		                                 .c = (float)(2 * (double)wp[b] * share[b] / n), .n = frames },
-		                   type == BF16, velocity);
+		                                 .c = (float)(2 * (double)wp[b] * share[b] / n), .width = flow_width_at(form, sp[b]),
+		                                 .n = frames }, type == BF16, form);
 	}
 	for (int64_t b = 0; b < batch; b++) {
 		double sum = 0;

@@ -2,6 +2,7 @@
 /* The objective: noise, noisy latents, loss and its gradient. Products and sums are kept apart (no fused multiply-add), so that
  * each number is the same bits as the other devices' (kernels/formula.h); sums of squares run in double over fixed parts. */
 #include "kernels/cuda/cuda.cuh"
+#include "kernels/formula.h"
 
 namespace {
 
@@ -71,7 +72,8 @@ block_sum_double(double x, double *shared)
 struct objective {
 	const float *v, *x, *x0, *e, *sigma, *mask, *weight;
 	int64_t n, frames;
-	bool velocity, half;
+	struct flow_form form;
+	bool half;
 };
 
 __device__ __forceinline__ float
@@ -79,7 +81,7 @@ error_of(const struct objective &o, float m, int64_t i, float sigma)
 {
 	float s = rounded(o.half, sigma), v = rounded(o.half, o.v[i]), target = rounded(o.half, o.x0[i]), y;
 
-	if (o.velocity) {
+	if (o.form.target == FLOW_VELOCITY) {
 		y = v;
 		target = rounded(o.half, __fsub_rn(rounded(o.half, o.e[i]), target));
 	} else {
@@ -88,8 +90,8 @@ error_of(const struct objective &o, float m, int64_t i, float sigma)
 	return __fsub_rn(__fmul_rn(m, y), __fmul_rn(m, target));
 }
 
-/* Part blockIdx.x of sample blockIdx.y: sum of its squared errors, and dv unless NULL. */
-__global__ void __launch_bounds__(THREADS)
+/* Part blockIdx.x of sample blockIdx.y: what its errors cost, and dv unless NULL. squares: the cost is FLOW_L2. */
+template <bool squares> __global__ void __launch_bounds__(THREADS)
 errors(struct objective o, float *dv, double *part, double *share)
 {
 	__shared__ double shared[THREADS];
@@ -101,13 +103,15 @@ errors(struct objective o, float *dv, double *part, double *share)
 		sum += (double)mask[t];
 	double mean = block_sum_double(sum, shared) / (double)o.frames;
 	float c = (float)(2 * (double)o.weight[b] * mean / (double)o.n), sigma = o.sigma[b];
+	float width = squares ? 0.f : flow_width_at(o.form, sigma);
 	sum = 0;
 	for (int64_t i = from + threadIdx.x; i < to; i += THREADS) {
 		float m = mask[i % o.frames], error = error_of(o, m, b * o.n + i, sigma);
-		sum += (double)error * (double)error;
+		sum += flow_cost_of(squares ? FLOW_L2 : o.form.cost, error, width);
 		if (dv) {
-			float g = rounded(o.half, __fmul_rn(__fmul_rn(c, error), m));
-			dv[b * o.n + i] = o.velocity ? g : rounded(o.half, __fmul_rn(g, -rounded(o.half, sigma)));
+			float pull = flow_pull(squares ? FLOW_L2 : o.form.cost, error, width);
+			float g = rounded(o.half, __fmul_rn(__fmul_rn(c, pull), m));
+			dv[b * o.n + i] = o.form.target == FLOW_VELOCITY ? g : rounded(o.half, __fmul_rn(g, -rounded(o.half, sigma)));
 		}
 	}
 	sum = block_sum_double(sum, shared);
@@ -173,16 +177,20 @@ cuda_flow_mix(struct dev *d, struct tensor x, struct tensor x0, struct tensor e,
 
 extern "C" void
 cuda_flow_loss(struct dev *d, struct tensor dv, struct tensor loss, struct tensor v, struct tensor x, struct tensor x0,
-               struct tensor e, struct tensor sigma, struct tensor mask, struct tensor weight, bool velocity, enum dtype type)
+               struct tensor e, struct tensor sigma, struct tensor mask, struct tensor weight, struct flow_form form, enum dtype type)
 {
 	int64_t B = v.dim[0], n = per_sample(v);
 	struct objective o = { cuda_in<float>(v), cuda_in<float>(x), cuda_in<float>(x0), cuda_in<float>(e), cuda_in<float>(sigma),
-		               cuda_in<float>(mask), cuda_in<float>(weight), n, tensor_cols(v), velocity, type == BF16 };
+		               cuda_in<float>(mask), cuda_in<float>(weight), n, tensor_cols(v), form, type == BF16 };
 	double *part = (double *)cuda_scratch(d, (size_t)(B * (PARTS + 1)) * sizeof(double)), *share = part + B * PARTS;
 
 	if (!part || B == 0)
 		return;
-	errors<<<dim3(PARTS, (unsigned)B), THREADS, 0, cuda_stream(d)>>>(o, dv.rank ? cuda_out<float>(dv) : NULL, part, share);
+	float *out = dv.rank ? cuda_out<float>(dv) : NULL;
+	if (form.cost == FLOW_L2)
+		errors<true><<<dim3(PARTS, (unsigned)B), THREADS, 0, cuda_stream(d)>>>(o, out, part, share);
+	else
+		errors<false><<<dim3(PARTS, (unsigned)B), THREADS, 0, cuda_stream(d)>>>(o, out, part, share);
 	losses<<<1, 1, 0, cuda_stream(d)>>>(cuda_out<float>(loss), part, share, o.weight, B, n);
 	cuda_launched(d, "flow_loss");
 }

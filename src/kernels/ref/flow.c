@@ -38,25 +38,25 @@ mask_mean(const float *m, int64_t n)
 
 void
 ref_flow_loss(struct dev *d, struct tensor dv, struct tensor loss, struct tensor v, struct tensor x, struct tensor x0,
-              struct tensor e, struct tensor sigma, struct tensor mask, struct tensor weight, bool velocity, enum dtype type)
+              struct tensor e, struct tensor sigma, struct tensor mask, struct tensor weight, struct flow_form form, enum dtype type)
 {
 	int64_t batch = v.dim[0], frames = tensor_cols(v), n = batch ? tensor_count(v) / batch : 0;
+	bool half = type == BF16, velocity = form.target == FLOW_VELOCITY;
 	const float *vp = v.data, *xp = velocity ? x0.data : x.data, *x0p = x0.data, *ep = velocity ? e.data : x0.data;
 	const float *sp = sigma.data, *mp = mask.data, *wp = weight.data;
 	float *lp = loss.data, *dp = dv.rank ? dv.data : NULL;
-	bool half = type == BF16;
 	double total = 0;
 
 	(void)d;
 	for (int64_t b = 0; b < batch; b++) {
 		double share = mask_mean(mp + b * frames, frames), sum = 0;
-		float c = (float)(2 * (double)wp[b] * share / (double)n);
+		float c = (float)(2 * (double)wp[b] * share / (double)n), width = flow_width_at(form, sp[b]);
 		for (int64_t i = b * n; i < (b + 1) * n; i++) {
 			float m = mp[b * frames + i % frames];
 			float error = flow_error(half, velocity, m, vp[i], xp[i], x0p[i], ep[i], sp[b]);
-			sum += (double)error * (double)error;
+			sum += flow_cost_of(form.cost, error, width);
 			if (dp)
-				dp[i] = flow_slope(half, velocity, c, error, m, sp[b]);
+				dp[i] = flow_slope(half, velocity, c, flow_pull(form.cost, error, width), m, sp[b]);
 		}
 		lp[b] = (float)(sum / (double)n * share);
 		total += (double)wp[b] * (double)lp[b];
