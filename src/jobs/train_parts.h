@@ -112,6 +112,8 @@ enum status train_note(struct train *t, const struct loop_report *r, const doubl
 enum status train_save(struct train *t, bool rolling) ACE_NODISCARD;
 /* Say what has been saved since; its failure. wait: until all is on the disk. */
 enum status train_saved(struct train *t, bool wait) ACE_NODISCARD;
+/* While values are shown: the adapters, and the lyrics embedder where it trains, as files of a folder; by the first rank. */
+enum status train_write_adapters(const struct train *t, const char *folder) ACE_NODISCARD;
 /* The adapter file, or the model's folder, of a finished run; *path owned by the caller. */
 enum status train_finish(struct train *t, char **path) ACE_NODISCARD;
 enum status train_close_files(struct train *t) ACE_NODISCARD;

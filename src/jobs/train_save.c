@@ -336,6 +336,14 @@ write_final(void *me)
 }
 
 enum status
+train_write_adapters(const struct train *t, const char *folder)
+{
+	const struct adapter_write_options o = t->j.adapter;
+
+	return write_final(&(struct final){ t, folder, &o });
+}
+
+enum status
 train_finish(struct train *t, char **path)
 {
 	struct adapter_write_options o = t->j.adapter;

@@ -2,8 +2,9 @@
 /* Clips that are rendered while training, from the same prompts and the same noise each time (training.md section 13).
  *
  * The first rank does it: prompts are encoded before the transformer is opened, passes use the memory of a step, and the decoder is opened
- * each time. Ranks that have parts of the blocks hear from it before each pass, and put them together with it. What goes wrong with a
- * clip is a warning; the run goes on, and its numbers are those of one without validation. */
+ * each time. Ranks that have parts of the blocks hear from it before each pass, and put them together with it. With another adapter
+ * beside those that train (validation_adapter_path) the transformer is opened once more, with both, as ace-generate has it. What goes
+ * wrong with a clip is a warning; the run goes on, and its numbers are those of one without validation. */
 #include "base/clock.h"
 #include "base/datadir.h"
 #include "base/file.h"
@@ -13,6 +14,7 @@
 #include "base/stop.h"
 #include "jobs/generate_parts.h"
 #include "jobs/train_parts.h"
+#include "models/adapter.h"
 #include "models/sound.h"
 #include "train/state.h"
 
@@ -22,6 +24,7 @@
 #include <unistd.h>
 
 enum { RATE = 48000 };
+enum { OWN, OTHER };		/* job.lora, where there are two: those that train, in files meanwhile, and the other one */
 
 struct train_validation {
 	struct generate_job job;
@@ -149,6 +152,43 @@ find_model(struct generate_job *j, const struct settings *s)
 	return ACE_OK;
 }
 
+/* Another adapter beside those that train. */
+static enum status
+fill_other(struct generate_job *j, const struct train *t)
+{
+	const char *path = settings_str(t->settings, "validation_adapter_path");
+
+	if (!path)
+		return ACE_OK;
+	if (t->j.full)
+		return ace_fail(ACE_ECONFIG, "validation_adapter_path needs model_type=lora: it is put beside the adapters that train");
+	j->loras = 2;
+	j->dit = t->j.dit;
+	j->transformer = strdup(t->j.model);
+	j->lora[OWN] = (struct generate_lora){ file_path("%s/validation_adapter.part", t->j.out), 1.f };
+	j->lora[OTHER] = (struct generate_lora){ file_path(file_is_dir(path) ? "%s/" ADAPTER_FILE : "%s", path),
+		(float)settings_f64(t->settings, "validation_adapter_strength") };
+	if (!j->transformer || !j->lora[OWN].path || !j->lora[OTHER].path)
+		return ace_fail(ACE_ENOMEM, "no memory for a path");
+	return file_exists(j->lora[OTHER].path) ? ACE_OK : ace_fail(ACE_ENOINPUT, "validation_adapter_path=%s: no such file", path);
+}
+
+/* That it is one for this model. */
+static enum status
+check_other(const struct train *t, const char *path)
+{
+	struct adapter_file f;
+	char text[600];
+	enum status st = ACE_OK;
+
+	ACE_TRY(adapter_file_open(&f, path, &t->m.params));
+	if (f.n == 0 || f.n_unknown)
+		st = ace_fail(ACE_EDATA, "validation_adapter_path=%s: keys that match no module of the model: %s", path,
+		              adapter_unknown_text(&f, text, sizeof text));
+	adapter_file_close(&f);
+	return st;
+}
+
 static enum status
 prepare(struct train *t, struct train_validation *v)
 {
@@ -159,6 +199,7 @@ prepare(struct train *t, struct train_validation *v)
 	if (!generation_cost(&v->job.loop, &calls, &outputs))
 		return ACE_ECONFIG;			/* has said why */
 	fill_course(v, s, t->j.step.ema.interval > 0);
+	ACE_TRY(fill_other(&v->job, t));
 	return find_model(&v->job, s);
 }
 
@@ -201,6 +242,8 @@ train_validation_ready(struct train *t)
 	if (t->m.cfg.text_dim != v->heard.width)
 		return ace_fail(ACE_ECONFIG, "the text encoder gives %d numbers a token, the transformer takes %lld", v->heard.width,
 		                (long long)t->m.cfg.text_dim);
+	if (v->job.loras)
+		ACE_TRY(check_other(t, v->job.lora[OTHER].path));
 	v->latent = malloc((size_t)v->clips.n * (size_t)n * sizeof *v->latent);
 	if (!v->latent)
 		return ace_fail(ACE_ENOMEM, "no memory for %d latents", v->clips.n);
@@ -276,16 +319,22 @@ follow(struct exchange *x)
 	return ACE_OK;
 }
 
-/* The first rank's failure is kept: others take part in what follows. */
+/* All clips. The first rank's failure is kept: others take part in what follows. */
+static void
+sample_all(struct train_validation *v)
+{
+	v->model.shows = show;
+	v->model.me = v;
+	for (v->done = 0; v->done < v->clips.n && v->st == ACE_OK; v->done += v->st == ACE_OK)
+		v->st = sample_one(v);
+	msg_progress_end();
+}
+
 static enum status
 lead(struct train_validation *v)
 {
-	v->model.shows = show;
 	v->model.joins = join;
-	v->model.me = v;
-	for (; v->done < v->clips.n && v->st == ACE_OK; v->done += v->st == ACE_OK)
-		v->st = sample_one(v);
-	msg_progress_end();
+	sample_all(v);
 	return join(v, NO_MORE);
 }
 
@@ -297,7 +346,6 @@ sample(void *me)
 	struct exchange *x = v->train->step.o.exchange;
 	enum status st;
 
-	v->done = 0;
 	exchange_looks(x, true);
 	st = exchange_begin(x, false);
 	if (st == ACE_OK)
@@ -306,6 +354,51 @@ sample(void *me)
 		st = exchange_end(x);
 	exchange_looks(x, false);
 	return st;
+}
+
+/* While the values are those to be shown, whole. */
+static enum status
+write_own(void *me)
+{
+	struct train_validation *v = me;
+
+	v->st = train_write_adapters(v->train, v->job.lora[OWN].path);
+	return ACE_OK;
+}
+
+/* By the first rank alone, with the adapters that were written and the other one. */
+static enum status
+sample_beside(struct train_validation *v)
+{
+	const struct generate_model own = v->model;
+	struct dit m;
+	int modules;
+
+	ACE_TRY(generate_open_dit(&m, &v->job, own.dev, &modules));
+	v->st = generate_model_open(&v->model, &v->job, &m);
+	v->model.lent = own.lent;
+	sample_all(v);
+	generate_model_close(&v->model);
+	v->model = own;
+	dit_close(&m);
+	return v->st;
+}
+
+/* The clips of the values, or of their average. */
+static enum status
+sample_values(struct train_validation *v, bool average)
+{
+	struct step *s = &v->train->step;
+
+	v->done = 0;
+	if (!v->job.loras)
+		return average ? state_average_shown(s, false, sample, v) : state_looked_at(s, sample, v);
+	ACE_TRY(average ? state_average_shown(s, true, write_own, v) : state_shown(s, write_own, v));
+	if (v->train->first && v->st == ACE_OK)
+		v->st = sample_beside(v);
+	if (v->train->first && file_remove_tree(v->job.lora[OWN].path) != ACE_OK)
+		msg_warn("%s", ace_message());
+	return ACE_OK;
 }
 
 static enum status
@@ -323,6 +416,10 @@ write_notes(const struct train_validation *v, const struct generate_clip *c, con
 	cJSON_AddNumberToObject(root, "guidance", v->job.loop.guidance.scale);
 	if (c->strength < 1 || c->strength > 1)
 		cJSON_AddNumberToObject(root, "adapter_strength", (double)c->strength);
+	if (v->job.loras) {
+		cJSON_AddStringToObject(root, "validation_adapter", v->job.lora[OTHER].path);
+		cJSON_AddNumberToObject(root, "validation_adapter_strength", (double)v->job.lora[OTHER].strength);
+	}
 	cJSON_AddNumberToObject(root, "duration", v->job.seconds);
 	st = root ? json_write(path, root) : ace_fail(ACE_ENOMEM, "no memory for a clip's settings");
 	cJSON_Delete(root);
@@ -393,16 +490,15 @@ decode(const struct train_validation *v, const char *ending)
 static enum status
 render(struct train_validation *v)
 {
-	struct step *s = &v->train->step;
 	enum status st = ACE_OK;
 
 	v->st = ACE_OK;
 	if (v->raw)
-		st = state_looked_at(s, sample, v);
+		st = sample_values(v, false);
 	if (st == ACE_OK && v->raw && v->st == ACE_OK && v->train->first)
 		v->st = decode(v, "");
 	if (st == ACE_OK && v->average)
-		st = state_average_shown(s, false, sample, v);
+		st = sample_values(v, true);
 	if (st == ACE_OK && v->average && v->st == ACE_OK && v->train->first)
 		v->st = decode(v, "_ema");
 	return st;

@@ -113,6 +113,27 @@ expect 78 'two prompts for validation are called "piano"' "two prompts of one na
 echo '{"a": {"prompt": "b", "adapter_strength": "c"}}' > bad.json
 expect 65 'adapter_strength of "a": wanted a number' "a strength that is none" output_dir=x user_prompt_library=bad.json
 
+# another adapter beside those that train: what ace-generate makes with both
+expect 0 "validation step 6: 2 clips" "another adapter beside those that train" output_dir=beside validation_prompt="slow jazz" \
+	validation_steps=6 validation_disable_unconditional=true use_ema=true validation_adapter_path=library validation_adapter_strength=0.5
+cmp -s plain/$lora beside/$lora && [ ! -e beside/validation_adapter.part ]
+check $? "leaves the run as it is, and nothing behind"
+cmp -s beside/validation_audio/step_6_validation_0.wav beside/validation_audio/step_6_validation_ema_0.wav
+[ $? -eq 1 ] && grep -q '"validation_adapter_strength":.*0.5' beside/validation_audio/step_6_validation_0.json
+check $? "is heard beside the values and beside their averages"
+for f in lora=beside,library:0.5 lora=beside; do
+	# shellcheck disable=SC2086
+	"$bin/ace-generate" model=model device=cpu prompt="slow jazz" duration=3 steps=3 $f mixed_precision=no \
+		erg_lyric_layers=0-0 erg_diffusion_blocks=1-2 output=again-$f.wav 2> log
+done
+cmp again-lora=beside,library:0.5.wav beside/validation_audio/step_6_validation_0.wav && ! cmp -s again-lora=beside,library:0.5.wav again-lora=beside.wav
+check $? "is heard as ace-generate has both"
+expect 66 "validation_adapter_path=none: no such file" "another adapter that is not there" output_dir=x validation_prompt=jazz \
+	validation_adapter_path=none
+expect 65 "songs/" "a file that is no adapter" output_dir=x validation_prompt=jazz validation_adapter_path="$(echo songs/* | cut -d ' ' -f 1)"
+expect 78 "validation_adapter_path needs model_type=lora" "the whole model and another adapter" output_dir=x validation_prompt=jazz \
+	validation_adapter_path=library model_type=full
+
 expect 0 "done" "averages of the weights" output_dir=ema validation_prompt=jazz validation_steps=6 use_ema=true \
 	validation_disable_unconditional=true
 is "$(made ema)" "step_6_validation_0.wav step_6_validation_ema_0.wav " "are rendered as well"

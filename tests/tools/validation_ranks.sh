@@ -57,6 +57,15 @@ cmp -s full/validation_audio/step_4_validation_0.wav full/validation_audio/step_
 [ $? -eq 1 ]
 result $? "averages sound otherwise"
 
+# the first rank opens the whole transformer for another adapter
+for sharding in none full; do
+	train other-$sharding sharding=$sharding use_ema=true validation_prompt=jazz validation_disable_unconditional=true \
+		validation_adapter_path=plain validation_adapter_strength=0.5 && cmp plain/$lora other-$sharding/$lora
+	result $? "another adapter is heard beside those that train with sharding=$sharding, and the run is the same"
+done
+same other-none other-full 4 && ! cmp -s other-full/validation_audio/step_4_validation_0.wav full/validation_audio/step_4_validation_0.wav
+result $? "with the same clips, which are others than without it"
+
 # not clipped: the last bit of a norm depends on how gradients are parted
 for sharding in none full; do
 	train all-$sharding sharding=$sharding model_type=full max_grad_norm=0 learning_rate=1e-3 validation_prompt=jazz validation_disable_unconditional=true \

@@ -74,10 +74,11 @@
 	  .help = "Spread prompts over ranks." },
 	{ .name = "validation_adapter_path", .type = OPT_PATH, .programs = OPT_TRAINING,
 	  .category = "validation",
-	  .help = "Extra adapter while rendering." },
+	  .help = "Another adapter, a file or a folder that holds one, beside those that train while clips are rendered: the "
+		"transformer is opened once more for them, by the first rank." },
 	{ .name = "validation_adapter_strength", .type = OPT_FLOAT, .initial = "1", .range = "0..",
 	  .programs = OPT_TRAINING, .category = "validation",
-	  .help = "Its scale." },
+	  .help = "Its scale; those of a library of prompts multiply it." },
 	{ .name = "validation_noise_scheduler", .type = OPT_ENUM, .initial = "euler",
 	  .programs = OPT_TRAINING, .category = "validation",
 	  .allowed = "euler heun pingpong",
