@@ -67,7 +67,7 @@ make_work(struct dev *d, struct tensor block, int64_t T, int64_t M, int64_t head
 {
 	int64_t D = heads * width;
 	struct work w = { .lse = ROOM(d, F32, 1, T, heads), .qmask = ROOM(d, F32, 1, T), .kmask = ROOM(d, F32, 1, M),
-		.bu = ROOM(d, BF16, heads, width), .bv = ROOM(d, BF16, heads, width) };
+		.bu = ROOM(d, F32, heads, width), .bv = ROOM(d, F32, heads, width) };
 
 	w.q = random_room(d, block, T, D), w.k = random_room(d, block, M, D), w.v = random_room(d, block, M, D);
 	w.o = random_room(d, block, T, D), w.go = random_room(d, block, T, D);

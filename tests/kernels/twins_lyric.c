@@ -54,6 +54,14 @@ relative_attention(struct dev *d, struct tensor *t)
 	{ name, relative_attention, 1e-5, 0,                                                                               \
 	  { X(Y), N(3, { 3, Y, 5 }), X(Y), X(Y), X(Y), N(2, { 2 * Y - 1, 40 }), H, H, { F32, 2, { 3, Y }, TWIN_MASK_BLANK }, X(Y), \
 	    X(Y), X(Y), X(Y), N(2, { 2 * Y - 1, 40 }), H, H }, NULL }
+/* Heads as the tensor cores want them, and room for rows apart. */
+#define WIDE(Y) N(3, { 3, Y, 128 })
+#define G N(2, { 2, 64 })
+#define WIDE_ATTENTION(Y)                                                                                                  \
+	{ "relative_attention", relative_attention, 1e-5, 0,                                                               \
+	  { WIDE(Y), N(3, { 3, Y, 2 }), WIDE(Y), WIDE(Y), WIDE(Y), N(2, { 2 * Y - 1, 128 }), G, G,                         \
+	    { F32, 2, { 3, Y }, TWIN_MASK_BLANK }, WIDE(Y), WIDE(Y), WIDE(Y), WIDE(Y), N(2, { 2 * Y - 1, 128 }), G, G },   \
+	  "h.hhhh...hhhh... H.HHHH...HHHHh.." }
 static const struct twin_case cases[] = {
 	{ "layer_norm", layer_norm, 1e-6, 0, { N(3, { 3, 71, 77 }), N(2, { 213, 2 }), N(3, { 3, 71, 77 }), N(1, { 77 }), N(1, { 77 }) }, NULL },
 	{ "layer_norm_backward", layer_norm_backward, 3e-6, 0,
@@ -70,5 +78,8 @@ static const struct twin_case cases[] = {
 	ATTENTION("relative_attention", 71),
 	ATTENTION("relative_attention_backward", 130),
 	ATTENTION("relative_attention", 2),
+	WIDE_ATTENTION(2),
+	WIDE_ATTENTION(64),
+	WIDE_ATTENTION(201),
 };
 const struct twin_cases twins_lyric = { cases, sizeof cases / sizeof *cases };

@@ -42,18 +42,27 @@ add_columns(float *total, const float *x, int64_t rows, int n)
 	total[c] += sum;
 }
 
-/* qu = q + bu, qv = q + bv, rows side by side. */
+/* qu = q + bu, qv = q + bv, rows side by side, N numbers a thread. */
+template <int N>
 __global__ void __launch_bounds__(THREADS)
 add_biases(struct relative_sizes z, bf16 *qu, bf16 *qv, const bf16 *q, const float *bu, const float *bv)
 {
 	int n = z.H * z.e;
-	int64_t i = (int64_t)blockIdx.x * THREADS + threadIdx.x, row = i / n, c = i % n;
+	int64_t i = N * ((int64_t)blockIdx.x * THREADS + threadIdx.x), row = i / n, c = i % n;
+	float x[N], u[N], v[N];
 
 	if (row >= (int64_t)z.B * z.Y)
 		return;
-	float x = to_float(q[row * z.ld_q + c]);
-	qu[i] = from_float<bf16>(x + bu[c]);
-	qv[i] = from_float<bf16>(x + bv[c]);
+	load<N>(x, q + row * z.ld_q + c);
+	load<N>(u, bu + c);
+	load<N>(v, bv + c);
+#pragma unroll
+	for (int k = 0; k < N; k++) {
+		u[k] += x[k];
+		v[k] += x[k];
+	}
+	store<N>(qu + i, u);
+	store<N>(qv + i, v);
 }
 
 struct relative_sizes
@@ -87,8 +96,10 @@ with_biases(struct dev *d, const struct relative_sizes &z, struct relative_point
 
 	p->qu = at;
 	p->qv = at + bytes;
-	add_biases<<<cuda_blocks(count, THREADS), THREADS, 0, d->cuda->stream>>>(z, (bf16 *)p->qu, (bf16 *)p->qv,
-	                                                                        (const bf16 *)p->q, p->bu, p->bv);
+	bool by8 = z.ld_q % 8 == 0 && ((uintptr_t)p->q | (uintptr_t)p->bu | (uintptr_t)p->bv) % 16 == 0;
+	auto add = by8 ? add_biases<8> : add_biases<1>;
+	add<<<cuda_blocks(count, by8 ? 8 * THREADS : THREADS), THREADS, 0, d->cuda->stream>>>(z, (bf16 *)p->qu, (bf16 *)p->qv,
+	                                                                                    (const bf16 *)p->q, p->bu, p->bv);
 	return at + 2 * bytes;
 }
 
