@@ -132,6 +132,17 @@ dev_close(struct dev *d)
 	}
 }
 
+int
+dev_number(const struct dev *d)
+{
+#ifdef HAVE_CUDA
+	if (d->kind == DEV_CUDA)
+		return d->cuda->number;
+#endif
+	(void)d;
+	return 0;
+}
+
 bool
 dev_memory(struct dev *d, size_t *there, size_t *all)
 {

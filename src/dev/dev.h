@@ -58,6 +58,9 @@ struct dev {
 enum status dev_open(struct dev *d, enum dev_kind kind, int number) ACE_NODISCARD;
 void dev_close(struct dev *d);
 
+/* Which one of the cuda devices it is; 0 for others. */
+int dev_number(const struct dev *d);
+
 /* Cuda devices at hand: 0 without a driver, and in builds without CUDA. */
 int dev_cuda_count(void);
 

@@ -31,7 +31,9 @@ device_text(const struct dev *d, char text[32])
 {
 	if (d->kind == DEV_CPU)
 		snprintf(text, 32, "cpu, %d thread%s", d->threads, d->threads == 1 ? "" : "s");
+	else if (d->kind == DEV_CUDA)
+		snprintf(text, 32, "cuda:%d", dev_number(d));
 	else
-		snprintf(text, 32, "%s", d->kind == DEV_CUDA ? "cuda:0" : "ref");
+		snprintf(text, 32, "ref");
 	return text;
 }

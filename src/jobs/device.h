@@ -12,6 +12,6 @@ enum dev_kind device_kind(const struct settings *s);
 /* Open it with its kernels; threads: of ref and cpu; number: of the cuda device, among those that are visible (ranks_device). */
 enum status device_open(struct dev *d, enum dev_kind kind, int threads, int number) ACE_NODISCARD;
 
-/* "cpu, 2 threads", "ref", "cuda:0". text holds 32; returns text. */
+/* "cpu, 2 threads", "ref", "cuda:0": the first that is visible. text holds 32; returns text. */
 const char *device_text(const struct dev *d, char text[32]);
 #endif
