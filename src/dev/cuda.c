@@ -380,6 +380,7 @@ cuda_dev_close(struct dev *d)
 		c->cudnn_close(d);
 	if (c->stream)
 		(void)cudaStreamSynchronize(c->stream);
+	cuda_keep_close(d);
 	if (c->scratch)
 		cuda_release(d, c->scratch);
 	for (int i = 0; i < 2; i++) {

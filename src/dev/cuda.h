@@ -31,6 +31,7 @@ struct cuda_dev {
 	int n_blocks, blocks_cap;
 	char *staging[2];		/* pinned, for copies from and to memory that is not */
 	cudaEvent_t staged[2];
+	struct cuda_keep *keep;		/* dev_keep; NULL until it is asked for */
 	char *scratch;			/* cuda_scratch */
 	size_t scratch_bytes;
 	int moved;			/* times that scratch has moved: recorded graphs are then stale */
@@ -56,6 +57,11 @@ void cuda_ahead(struct dev *d, void *to, const void *from, size_t bytes);
 void cuda_ahead_join(struct dev *d);
 void cuda_ahead_used(struct dev *d);
 void cuda_ahead_wait(struct dev *d);
+
+/* dev_keep of a cuda device (cuda_keep.c). */
+void cuda_keep(struct dev *d, void *to, const void *from, size_t bytes);
+void cuda_keep_end(struct dev *d);
+void cuda_keep_close(struct dev *d);
 
 /* Whether e is no error; else d is failed, with what in the message. */
 bool cuda_ok(struct dev *d, cudaError_t e, const char *what);

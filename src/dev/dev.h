@@ -128,6 +128,11 @@ void dev_ahead_join(struct dev *d);
 void dev_ahead_used(struct dev *d);
 void dev_ahead_wait(struct dev *d);
 
+/* m->download of much memory, to a host that waits for it at dev_keep_end alone: what is asked of the device behind it may change or free what
+ * it reads, what it writes is there after the end, unless status says that the device has failed. */
+void dev_keep(struct dev *d, void *to, const void *from, size_t bytes);
+void dev_keep_end(struct dev *d);
+
 /* Points in the order of the device's work; the others take the clock. */
 struct dev_event;
 enum status dev_event_open(struct dev *d, struct dev_event **e) ACE_NODISCARD;

@@ -158,6 +158,24 @@ dev_ahead_wait(struct dev *d)
 }
 
 void
+dev_keep(struct dev *d, void *to, const void *from, size_t bytes)
+{
+#ifdef HAVE_CUDA
+	if (d->kind == DEV_CUDA) {
+		cuda_keep(d, to, from, bytes);
+		return;
+	}
+#endif
+	d->m->download(d, to, from, bytes);
+}
+
+void
+dev_keep_end(struct dev *d)
+{
+	ON_CUDA(d, cuda_keep_end);
+}
+
+void
 dev_side(struct dev *d, bool on)
 {
 #ifdef HAVE_CUDA

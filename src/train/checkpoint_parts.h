@@ -17,8 +17,7 @@ enum saved_kind { SAVED_BYTES, SAVED_TENSORS, SAVED_ADAPTERS, SAVED_WRITTEN };
 struct saved_part {
 	int item;
 	size_t from, bytes;		/* in the tensor */
-	char *data;			/* owned, unless */
-	bool borrowed;
+	const char *data;		/* of room, or borrowed */
 	int64_t at;			/* in the file, once that is laid out */
 };
 
@@ -27,7 +26,7 @@ struct saved_file {
 	enum saved_kind kind;
 	char *data;			/* SAVED_BYTES */
 	size_t size;
-	struct st_item *item;		/* SAVED_TENSORS: names and data are owned */
+	struct st_item *item;		/* SAVED_TENSORS: names are owned, data is of room */
 	int n, cap;
 	bool parted;			/* SAVED_TENSORS: items have no data, what this rank has of them is in */
 	struct saved_part *part;
@@ -43,11 +42,19 @@ struct saved_file {
 	void *me;
 };
 
+/* Memory for copies of tensors, one such piece before the other. */
+struct saved_room {
+	struct saved_room *before;
+	size_t bytes, used;		/* this included */
+};
+
 struct checkpoint_save {
 	char name[96];			/* "checkpoint-500-rolling" */
 	struct checkpoint_name parsed;
 	struct saved_file *file;
 	int n, cap;
+	struct saved_room *room;
+	struct dev *from;		/* from where copies may still be on their way; NULL: none are */
 	cJSON *facts;
 };
 
@@ -103,6 +110,9 @@ enum status checkpoint_wait_ranks(struct checkpoint_writer *w) ACE_NODISCARD;
 /* Called at each stage of a save when it is not NULL: tests end a rank there. */
 extern void (*checkpoint_stage)(const char *stage);
 void checkpoint_at(const char *stage);
+
+/* All copies into s are there. */
+enum status saved_taken(struct checkpoint_save *s) ACE_NODISCARD;
 
 /* Write one file of a save, which is not parted, to path. */
 enum status saved_file_write(const struct saved_file *f, const char *path) ACE_NODISCARD;

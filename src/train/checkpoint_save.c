@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A save put together in memory. */
 #include "base/file.h"
+#include "base/pages.h"
 #include "models/lyrics_file.h"
 #include "train/checkpoint_parts.h"
 
@@ -35,10 +36,8 @@ checkpoint_begin(struct checkpoint_save **s, int64_t step, const char *suffix)
 static void
 free_file(struct saved_file *f)
 {
-	for (int i = 0; i < f->n; i++) {
+	for (int i = 0; i < f->n; i++)
 		free((char *)(uintptr_t)f->item[i].name);
-		free(f->item[i].value.data);
-	}
 	for (int i = 0; i < 2 * f->n_meta; i++)
 		free(f->meta[i]);
 	if (f->kind == SAVED_ADAPTERS) {
@@ -47,9 +46,6 @@ free_file(struct saved_file *f)
 		for (size_t i = 0; i < sizeof text / sizeof *text; i++)
 			free((char *)(uintptr_t)text[i]);
 	}
-	for (int i = 0; i < f->parts; i++)
-		if (!f->part[i].borrowed)
-			free(f->part[i].data);
 	adapter_set_free(&f->set);
 	if (f->done)
 		f->done(f->me);
@@ -66,6 +62,13 @@ checkpoint_save_free(struct checkpoint_save *s)
 {
 	if (!s)
 		return;
+	if (s->from)
+		dev_keep_end(s->from);
+	while (s->room) {
+		struct saved_room *r = s->room;
+		s->room = r->before;
+		pages_give(r, r->bytes);
+	}
 	for (int i = 0; i < s->n; i++)
 		free_file(&s->file[i]);
 	free(s->file);
@@ -148,19 +151,53 @@ new_item(struct checkpoint_save *s, struct saved_file *f, const char *tensor, st
 	return ACE_OK;
 }
 
-/* value's bytes, on d or (NULL) the host. */
+enum status
+saved_taken(struct checkpoint_save *s)
+{
+	struct dev *d = s->from;
+
+	s->from = NULL;
+	if (!d)
+		return ACE_OK;
+	dev_keep_end(d);
+	return d->status;
+}
+
+/* So many bytes that are the save's; NULL: memory is out. */
+static void *
+room(struct checkpoint_save *s, size_t bytes)
+{
+	enum { BEGIN = 64, MOST = 64 << 20 };
+	struct saved_room *r = s->room;
+
+	bytes = (bytes + BEGIN - 1) / BEGIN * BEGIN;
+	if (!r || r->bytes - r->used < bytes) {
+		size_t all = bytes + BEGIN > MOST ? bytes + BEGIN : MOST;
+		r = pages_take(all);
+		if (!r)
+			return NULL;
+		*r = (struct saved_room){ .before = s->room, .bytes = all, .used = BEGIN };
+		s->room = r;
+	}
+	r->used += bytes;
+	return (char *)r + r->used - bytes;
+}
+
+/* value's bytes, on d or (NULL) the host. From a device they come until saved_taken. */
 static enum status
 copy(struct checkpoint_save *s, const char *tensor, struct dev *d, struct tensor value, void **to)
 {
 	size_t bytes = tensor_bytes(value);
 
 	assert(!d || !dev_is_dry(d));
-	*to = malloc(bytes + 1);
+	*to = room(s, bytes);
 	if (!*to)
 		return ace_fail(ACE_ENOMEM, "%s: no memory for a copy of %s (%zu bytes)", s->name, tensor, bytes);
+	if (s->from && d && s->from != d)
+		ACE_TRY(saved_taken(s));
 	if (d)
-		d->m->download(d, *to, value.data, bytes);
-	else
+		dev_keep(s->from = d, *to, value.data, bytes);
+	else if (bytes)
 		memcpy(*to, value.data, bytes);
 	return ACE_OK;
 }
@@ -231,7 +268,6 @@ checkpoint_add_borrowed(struct checkpoint_save *s, const char *file, const char 
 	if (!part)
 		return ACE_OK;
 	part->data = mine.data;
-	part->borrowed = true;
 	return ACE_OK;
 }
 

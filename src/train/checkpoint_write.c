@@ -314,11 +314,14 @@ checkpoint_start(struct checkpoint_writer *w, enum status (*work)(struct checkpo
 enum status
 checkpoint_commit(struct checkpoint_writer *w, struct checkpoint_save *s, const struct checkpoint_rule *rule)
 {
+	enum status taken = saved_taken(s), st;
 	double start = clock_now(), waited;
 	char *protect = rule && rule->protect ? strdup(rule->protect) : NULL;
-	enum status st = w->comm ? checkpoint_wait(w) : collect(w);
 
+	st = w->comm ? checkpoint_wait(w) : collect(w);
 	waited = clock_now() - start;
+	if (st == ACE_OK)
+		st = taken;
 	if (st == ACE_OK && rule && rule->protect && !protect)
 		st = ace_fail(ACE_ENOMEM, "%s: no memory", s->name);
 	if (st != ACE_OK && !w->comm) {

@@ -2,6 +2,7 @@
 #include "train/model_copy.h"
 
 #include "base/file.h"
+#include "base/pages.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +12,8 @@ enum { CONFIG_LIMIT = 1 << 20 };
 struct model_copy {
 	struct st_item *item;
 	int n;
-	char *memory;			/* of what trains */
+	char *memory;			/* of what trains, bytes */
+	size_t bytes;
 };
 
 static size_t
@@ -22,7 +24,7 @@ rounded(struct tensor x)
 
 /* Every tensor of the file; those that train point to NULL until they are copied. */
 static void
-list(struct model_copy *c, const struct dit *m, size_t *bytes)
+list(struct model_copy *c, const struct dit *m)
 {
 	for (int i = 0; i < m->weights.n; i++)
 		for (int k = 0; k < m->weights.file[i].n; k++) {
@@ -31,7 +33,7 @@ list(struct model_copy *c, const struct dit *m, size_t *bytes)
 			c->item[c->n] = (struct st_item){ e->name, e->value };
 			if (p && p->train) {
 				c->item[c->n].value = tensor_make(NULL, p->value.dtype, p->value.rank, p->value.dim);
-				*bytes += rounded(p->value);
+				c->bytes += rounded(p->value);
 			}
 			c->n++;
 		}
@@ -41,7 +43,7 @@ enum status
 model_copy_take(struct model_copy **out, const struct dit *m)
 {
 	struct model_copy *c = calloc(1, sizeof *c);
-	size_t bytes = 1, count = 0;
+	size_t count = 0;
 	char *at;
 
 	*out = c;
@@ -50,13 +52,14 @@ model_copy_take(struct model_copy **out, const struct dit *m)
 	if (c)
 		c->item = calloc(count + 1, sizeof *c->item);
 	if (c && c->item) {
-		list(c, m, &bytes);
-		c->memory = malloc(bytes);
+		list(c, m);
+		c->memory = pages_take(c->bytes);
 	}
 	if (!c || !c->item || !c->memory) {
+		enum status st = ace_fail(ACE_ENOMEM, "no memory for a copy of the model (%zu bytes)", c ? c->bytes : 0);
 		model_copy_free(c);
 		*out = NULL;
-		return ace_fail(ACE_ENOMEM, "no memory for a copy of the model (%zu bytes)", bytes);
+		return st;
 	}
 	at = c->memory;
 	for (int i = 0; i < c->n; i++) {
@@ -64,9 +67,10 @@ model_copy_take(struct model_copy **out, const struct dit *m)
 		if (x->data)
 			continue;
 		x->data = at;
-		m->dev->m->download(m->dev, at, params_find(&m->params, c->item[i].name)->value.data, tensor_bytes(*x));
+		dev_keep(m->dev, at, params_find(&m->params, c->item[i].name)->value.data, tensor_bytes(*x));
 		at += rounded(*x);
 	}
+	dev_keep_end(m->dev);
 	return m->dev->status;
 }
 
@@ -104,7 +108,7 @@ model_copy_free(void *me)
 	if (!c)
 		return;
 	free(c->item);
-	free(c->memory);
+	pages_give(c->memory, c->bytes);
 	free(c);
 }
 
