@@ -262,11 +262,17 @@ link_share(struct link *k, void *base, size_t bytes)
 	return ACE_OK;
 }
 
+bool
+link_groups(void)
+{
+	return getenv("ACE_NCCL_GROUPS") != NULL;
+}
+
 void
 link_group(struct link *k, bool on)
 {
 #ifdef HAVE_NCCL
-	if (k->way == LINK_NCCL && getenv("ACE_NCCL_GROUPS"))
+	if (k->way == LINK_NCCL && link_groups())
 		nccl_group(k, on);
 #endif
 	(void)k, (void)on;

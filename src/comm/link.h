@@ -54,8 +54,10 @@ int64_t link_fetch(struct link *k, struct tensor all, struct tensor part, const 
 void link_publish(struct link *k);
 
 /* Operations between on and off are one to the others' links: NCCL begins them together, and a ring of many ranks is gone around once. Nothing
- * is joined in between. For NCCL with ACE_NCCL_GROUPS in the environment alone: that has been compiled, and not run yet. */
+ * is joined in between. With NCCL, where link_groups: ACE_NCCL_GROUPS is in the environment. For many ranks: two have lost by it
+ * (doc/benchmarks.md). */
 void link_group(struct link *k, bool on);
+bool link_groups(void);
 
 /* What is asked of the device from here on comes behind that operation and all before it; of fetches and others, behind those of its
  * kind. */

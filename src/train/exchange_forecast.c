@@ -7,6 +7,7 @@
 /* Ranks that exchange: so many, so many of them on a node. */
 struct ring {
 	double n, here;
+	bool grouped;			/* what is started together goes around once */
 	const struct forecast_rates *r;
 	struct forecast *f;		/* what it carries is added to exchange and card */
 };
@@ -34,26 +35,34 @@ bytes_of(const struct segment *s)
 	return (double)s->count * (double)dtype_size(s->dtype);
 }
 
+/* All of what is started together. */
+static double
+carry_all(const struct ring *g, const struct shards *s, int from, int to, bool grads)
+{
+	double t = 0, all = 0;
+
+	for (int i = from; i < to; i++) {
+		const struct segment *x = &s->segment[i];
+		double bytes = !grads ? bytes_of(x) : x->train ? (double)x->count * 4 : 0;
+		if (g->grouped)
+			all += bytes;
+		else
+			t += carry(g, bytes, 1);
+	}
+	return t + carry(g, all, 1);
+}
+
 /* What a unit takes: to be put together, and its gradients to be summed. */
 static double
 gather(const struct ring *g, const struct shards *s, int unit)
 {
-	double t = 0;
-
-	for (int i = s->unit[unit].first; i < s->unit[unit].first + s->unit[unit].n; i++)
-		t += carry(g, bytes_of(&s->segment[i]), 1);
-	return t;
+	return carry_all(g, s, s->unit[unit].first, s->unit[unit].first + s->unit[unit].n, false);
 }
 
 static double
 sum_segments(const struct ring *g, const struct shards *s, int from, int to)
 {
-	double t = 0;
-
-	for (int i = from; i < to; i++)
-		if (s->segment[i].train)
-			t += carry(g, (double)s->segment[i].count * 4, 1);
-	return t;
+	return carry_all(g, s, from, to, true);
 }
 
 static double
@@ -194,7 +203,7 @@ forecast_make(struct forecast *f, const struct exchange *x, const struct forecas
 {
 	const struct shards *s = x->shards;
 	double ranks = exchange_ranks(x), parts = s ? exchange_parts(x) : ranks;
-	struct ring g = { parts, fmin(parts, r->node_ranks), r, f }, across = { ranks / parts, 1, r, f };
+	struct ring g = { parts, fmin(parts, r->node_ranks), link_groups(), r, f }, across = { ranks / parts, 1, false, r, f };
 	struct clocks c = { 0 };
 
 	*f = (struct forecast){ .sent = exchange_traffic(x, accumulation), .part = checkpoint / ranks };
