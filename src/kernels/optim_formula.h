@@ -42,12 +42,18 @@ adamw_moved(float p, float m, float v, const float *n)
 	return p * n[NUMBER_DECAY] - n[NUMBER_STEP] * m / (sqrtf(v) / n[NUMBER_ROOT] + n[NUMBER_EPS]);
 }
 
-ACE_INLINE float
-adamw_number(float p, float g, float *m, float *v, const float *n)
+ACE_INLINE void
+adamw_moments(float p, float g, float *m, float *v, const float *n)
 {
 	g += n[NUMBER_L2] * p;
 	*m = between(*m, g, n[NUMBER_G1]);
 	*v = second_moment(*v, g, n);
+}
+
+ACE_INLINE float
+adamw_number(float p, float g, float *m, float *v, const float *n)
+{
+	adamw_moments(p, g, m, v, n);
 	return adamw_moved(p, *m, *v, n);
 }
 
@@ -70,12 +76,20 @@ rounding_word(struct rng r, uint64_t i)
 }
 #endif
 
+ACE_INLINE void
+adamw_moments_by_chance(float g, float *m, float *v, const float *n)
+{
+	*m = n[NUMBER_KEEP1] * *m + n[NUMBER_G1] * g;
+	*v = second_moment(*v, g, n);
+}
+
 /* bf16 weight and moments; the update is computed in float32 from what was stored, with moments before they are rounded. */
 ACE_INLINE uint16_t
 adamw_number_by_chance(uint16_t p, float g, uint16_t *m, uint16_t *v, uint16_t word, const float *n)
 {
-	float m32 = n[NUMBER_KEEP1] * bf16_to_f32(*m) + n[NUMBER_G1] * g, v32 = second_moment(bf16_to_f32(*v), g, n);
+	float m32 = bf16_to_f32(*m), v32 = bf16_to_f32(*v);
 
+	adamw_moments_by_chance(g, &m32, &v32, n);
 	*m = f32_to_bf16(m32);
 	*v = f32_to_bf16(v32);
 	return bf16_by_chance(adamw_moved(bf16_to_f32(p), m32, v32, n), word);

@@ -36,14 +36,18 @@ guard(float *l, const float *measured, const float *losses, int64_t n)
 
 /* What a rule takes from its numbers, in registers: they are read once, not behind every number that is written. */
 struct adamw {
-	float decay, l2, g1, keep1, keep2, g2, step, root, part, eps, factor, bound;	/* part: 1 / root */
+	float n[OPTIM_NUMBERS], part, factor, bound;	/* part: 1 / root */
 };
 
 __device__ __forceinline__ struct adamw
 adamw_of(const float *n, const float *limit)
 {
-	return { n[NUMBER_DECAY], n[NUMBER_L2], n[NUMBER_G1], n[NUMBER_KEEP1], n[NUMBER_KEEP2], n[NUMBER_G2], n[NUMBER_STEP],
-	         n[NUMBER_ROOT], 1.f / n[NUMBER_ROOT], n[NUMBER_EPS], limit[LIMIT_FACTOR], limit[LIMIT_BOUND] };
+	struct adamw a = { {}, 1.f / n[NUMBER_ROOT], limit[LIMIT_FACTOR], limit[LIMIT_BOUND] };
+
+#pragma unroll
+	for (int i = 0; i < OPTIM_NUMBERS; i++)
+		a.n[i] = n[i];
+	return a;
 }
 
 /* Whether division's and root's usual steps are exact for x: it is nought, or neither tiny nor huge. */
@@ -93,24 +97,18 @@ move4(float (&p)[4], const float (&m)[4], const float (&v)[4], const struct adam
 
 #pragma unroll
 	for (int k = 0; k < 4; k++) {
-		float below = quotient(root_of(v[k]), a.root, a.part) + a.eps, above = a.step * m[k];
+		float below = quotient(root_of(v[k]), a.n[NUMBER_ROOT], a.part) + a.n[NUMBER_EPS], above = a.n[NUMBER_STEP] * m[k];
 		plain = plain && is_plain(v[k]) && is_plain(above) && below >= 0x1p-60f && below <= 0x1p20f;
-		moved[k] = p[k] * a.decay - quotient(above, below, inverse(below));
+		moved[k] = p[k] * a.n[NUMBER_DECAY] - quotient(above, below, inverse(below));
 	}
 	if (!plain) {
 #pragma unroll
 		for (int k = 0; k < 4; k++)
-			moved[k] = p[k] * a.decay - a.step * m[k] / (sqrtf(v[k]) / a.root + a.eps);
+			moved[k] = adamw_moved(p[k], m[k], v[k], a.n);
 	}
 #pragma unroll
 	for (int k = 0; k < 4; k++)
 		p[k] = moved[k];
-}
-
-__device__ __forceinline__ float
-second_of(float v, float g, const struct adamw &a)
-{
-	return v * a.keep2 + a.g2 * g * g;
 }
 
 __device__ __forceinline__ void
@@ -187,11 +185,8 @@ move_floats(const struct update_piece &q, const float *n, const struct adamw &a)
 			unpack4(g4, now.g);
 		}
 #pragma unroll
-		for (int k = 0; k < 4; k++) {
-			float g = limited(g4[k], a.factor, a.bound) + a.l2 * p4[k];
-			m4[k] = between(m4[k], g, a.g1);
-			v4[k] = second_of(v4[k], g, a);
-		}
+		for (int k = 0; k < 4; k++)
+			adamw_moments(p4[k], limited(g4[k], a.factor, a.bound), &m4[k], &v4[k], a.n);
 		move4(p4, m4, v4, a);
 		store4(p + i, p4);
 		store4(m + i, m4);
@@ -254,11 +249,8 @@ move_words(uint32_t &p0, uint32_t &p1, uint32_t &m0, uint32_t &m1, uint32_t &v0,
 	unpack_bf16(m0, m[0], m[1]), unpack_bf16(m1, m[2], m[3]);
 	unpack_bf16(v0, v[0], v[1]), unpack_bf16(v1, v[2], v[3]);
 #pragma unroll
-	for (int k = 0; k < 4; k++) {
-		float x = limited(g[k], a.factor, a.bound);
-		m[k] = a.keep1 * m[k] + a.g1 * x;
-		v[k] = second_of(v[k], x, a);
-	}
+	for (int k = 0; k < 4; k++)
+		adamw_moments_by_chance(limited(g[k], a.factor, a.bound), &m[k], &v[k], a.n);
 	m0 = pack_bf16(m[0], m[1]), m1 = pack_bf16(m[2], m[3]);
 	v0 = pack_bf16(v[0], v[1]), v1 = pack_bf16(v[2], v[3]);
 	move4(p, m, v, a);
