@@ -289,3 +289,14 @@ data_batch(struct data *d, int64_t epoch, int64_t number, struct batch *b)
 		ACE_TRY(read_clip(d, s, &use[k], b, k));
 	return ACE_OK;
 }
+
+enum status
+data_caption(struct data *d, const struct batch *b, int64_t k, char **caption)
+{
+	const struct sampler_batch *from = &d->epoch.batch[b->number];
+	const struct data_set *s = &d->set[from->set];
+	size_t len;
+
+	assert(b->epoch == d->epoch_number && b->number < d->epoch.batches && k >= 0 && k < from->n);
+	return texts_caption(s->texts->texts, caption_of(d, s, b->epoch, d->epoch.use + from->first + k), caption, &len);
+}

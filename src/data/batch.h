@@ -83,6 +83,9 @@ int64_t data_next_epoch(const struct data *d, int64_t epoch);
 enum status data_batch(struct data *d, int64_t epoch, int64_t number, struct batch *b) ACE_NODISCARD;
 void batch_free(struct batch *b);
 
+/* What the caption of clip k says, 0 behind it; owned by the caller. b is the last batch that data_batch gave. */
+enum status data_caption(struct data *d, const struct batch *b, int64_t k, char **caption) ACE_NODISCARD;
+
 /* The largest B, T, S, Y that any batch of any epoch can have (each by itself), and the shapes [channels, rows,
  * text_width]: what memory must be planned for. Only the sizes of b are set. */
 void data_largest(const struct data *d, struct batch *b);

@@ -92,7 +92,7 @@ double train_peak(const struct train *t);
 enum status train_say_dry(struct train *t) ACE_NODISCARD;
 
 /* train_validate.c: clips that are rendered while training. open: what the options ask for; encode: once the device is open, before the
- * model; ready: once the step is. Without prompts, or with validation_disable, they do nothing. */
+ * model; ready: once the step is. Without prompts and validation_on_batch, or with validation_disable, they do nothing. */
 enum status train_validation_open(struct train *t) ACE_NODISCARD;
 enum status train_validation_encode(struct train *t) ACE_NODISCARD;
 enum status train_validation_ready(struct train *t) ACE_NODISCARD;

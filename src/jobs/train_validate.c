@@ -5,6 +5,8 @@
  * each time. Ranks that have parts of the blocks hear from it before each pass, and put them together with it. With another adapter
  * beside those that train (validation_adapter_path) the transformer is opened once more, with both, as ace-generate has it. What goes
  * wrong with a clip is a warning; the run goes on, and its numbers are those of one without validation. */
+#include "jobs/train_validate.h"
+
 #include "base/clock.h"
 #include "base/datadir.h"
 #include "base/file.h"
@@ -12,8 +14,6 @@
 #include "base/json.h"
 #include "base/msg.h"
 #include "base/stop.h"
-#include "jobs/generate_parts.h"
-#include "jobs/train_parts.h"
 #include "models/adapter.h"
 #include "models/sound.h"
 #include "train/state.h"
@@ -23,25 +23,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { RATE = 48000 };
 enum { OWN, OTHER };		/* job.lora, where there are two: those that train, in files meanwhile, and the other one */
-
-struct train_validation {
-	struct generate_job job;
-	struct generate_clips clips;
-	struct generate_conditioned heard;	/* on the first rank */
-	struct generate_model model;
-	int64_t steps, epochs, after_step, after_epoch;
-	int64_t copies;			/* num_validation_images: 1 */
-	bool startup, randomize, raw, average;
-	int64_t frames;
-	/* of the clips under way */
-	struct train *train;
-	float *latent;
-	uint64_t seed;
-	int done;
-	enum status st;
-};
 
 /* --- what is asked for --- */
 
@@ -51,7 +33,7 @@ fill_run(struct generate_job *j, const struct settings *s)
 	const char *kind = settings_str(s, "validation_noise_scheduler"), *form = settings_str(s, "validation_guidance_type");
 	const char *negative = settings_str(s, "validation_negative_prompt");
 
-	*j = (struct generate_job){ .settings = s, .loop = GENERATION_DEFAULT, .rate = RATE, .format = AUDIO_PCM16 };
+	*j = (struct generate_job){ .settings = s, .loop = GENERATION_DEFAULT, .rate = TRAIN_VALIDATION_RATE, .format = AUDIO_PCM16 };
 	j->loop.shift = settings_f64(s, "flow_schedule_shift");
 	j->loop.steps = (int)settings_i64(s, "validation_num_inference_steps");
 	j->loop.omega = settings_f64(s, "validation_omega_scale");
@@ -152,6 +134,17 @@ find_model(struct generate_job *j, const struct settings *s)
 	return ACE_OK;
 }
 
+enum status
+train_validation_fill(struct generate_job *j, const struct settings *s)
+{
+	int calls, outputs;
+
+	ACE_TRY(fill_run(j, s));
+	if (!generation_cost(&j->loop, &calls, &outputs))
+		return ACE_ECONFIG;			/* has said why */
+	return find_model(j, s);
+}
+
 /* Another adapter beside those that train. */
 static enum status
 fill_other(struct generate_job *j, const struct train *t)
@@ -193,14 +186,10 @@ static enum status
 prepare(struct train *t, struct train_validation *v)
 {
 	const struct settings *s = t->settings;
-	int calls, outputs;
 
-	ACE_TRY(fill_run(&v->job, s));
-	if (!generation_cost(&v->job.loop, &calls, &outputs))
-		return ACE_ECONFIG;			/* has said why */
+	ACE_TRY(train_validation_fill(&v->job, s));
 	fill_course(v, s, t->j.step.ema.interval > 0);
-	ACE_TRY(fill_other(&v->job, t));
-	return find_model(&v->job, s);
+	return fill_other(&v->job, t);
 }
 
 enum status
@@ -216,7 +205,9 @@ train_validation_open(struct train *t)
 		return ace_fail(ACE_ENOMEM, "no memory for validation");
 	v->train = t;
 	st = list(&v->clips, t->settings);
-	if (st == ACE_OK && v->clips.n == 0) {
+	if (st == ACE_OK)
+		st = train_on_batch_open(v);
+	if (st == ACE_OK && v->clips.n == 0 && !v->batch) {
 		train_validation_close(t);
 		return ACE_OK;
 	}
@@ -228,7 +219,7 @@ train_validation_encode(struct train *t)
 {
 	struct train_validation *v = t->validation;
 
-	return v && t->first ? generate_encode(&v->heard, &v->job, &v->clips, &t->dev) : ACE_OK;
+	return v && v->clips.n && t->first ? generate_encode(&v->heard, &v->job, &v->clips, &t->dev) : ACE_OK;
 }
 
 enum status
@@ -238,6 +229,9 @@ train_validation_ready(struct train *t)
 	int64_t n = v ? DIT_CHANNELS * DIT_ROWS * v->frames : 0;
 
 	if (!v || !t->first)
+		return ACE_OK;
+	ACE_TRY(train_on_batch_ready(v));
+	if (v->clips.n == 0)
 		return ACE_OK;
 	if (t->m.cfg.text_dim != v->heard.width)
 		return ace_fail(ACE_ECONFIG, "the text encoder gives %d numbers a token, the transformer takes %lld", v->heard.width,
@@ -259,6 +253,7 @@ train_validation_close(struct train *t)
 
 	if (!v)
 		return;
+	train_on_batch_close(v);
 	if (v->model.dev)
 		generate_model_close(&v->model);
 	generate_conditioned_free(&v->heard);
@@ -282,11 +277,12 @@ show(void *me, int call, int calls)
 static enum status
 sample_one(struct train_validation *v)
 {
-	const struct generation_noise fresh = { .fresh = rng_stream(v->seed, RNG_GENERATION, 0, 1) };
+	uint64_t seed = v->seed + (v->seeds ? (uint64_t)v->done : 0);
+	const struct generation_noise fresh = { .fresh = rng_stream(seed, RNG_GENERATION, 0, 1) };
 	int64_t n = DIT_CHANNELS * DIT_ROWS * v->frames;
 	float *x = v->latent + v->done * n;
 
-	rng_normal_fill(rng_stream(v->seed, RNG_GENERATION, 0, 0), x, n);
+	rng_normal_fill(rng_stream(seed, RNG_GENERATION, 0, 0), x, n);
 	return generate_sample(&v->model, x, v->frames, &v->heard.clip[v->done], &v->heard.negative, &fresh);
 }
 
@@ -384,9 +380,8 @@ sample_beside(struct train_validation *v)
 	return v->st;
 }
 
-/* The clips of the values, or of their average. */
-static enum status
-sample_values(struct train_validation *v, bool average)
+enum status
+train_validation_sample(struct train_validation *v, bool average)
 {
 	struct step *s = &v->train->step;
 
@@ -439,7 +434,7 @@ put_event(const struct train_validation *v, const struct generate_clip *c, const
 		return ACE_OK;
 	snprintf(tag, sizeof tag, "validation/%s%s", c->name, ending);
 	ACE_TRY(file_read(wave, (size_t)1 << 30, &data, &size));
-	st = tensorboard_put_audio(&t->tensorboard, clock_wall(), t->step.updates, tag, RATE, 2, n, data, size);
+	st = tensorboard_put_audio(&t->tensorboard, clock_wall(), t->step.updates, tag, TRAIN_VALIDATION_RATE, 2, n, data, size);
 	free(data);
 	return st;
 }
@@ -454,10 +449,10 @@ decode_one(const struct train_validation *v, struct sound *sound, int k, const c
 	int64_t n = 0;
 
 	if (st == ACE_OK)
-		st = sound_decode(sound, v->latent + k * DIT_CHANNELS * DIT_ROWS * v->frames, v->frames, false, RATE, &x, &n);
+		st = sound_decode(sound, v->latent + k * DIT_CHANNELS * DIT_ROWS * v->frames, v->frames, false, TRAIN_VALIDATION_RATE, &x, &n);
 	for (int64_t i = 0; i < v->copies && st == ACE_OK; i++) {
 		char *wave = file_path("%s_%lld.wav", base, (long long)i), *notes = file_path("%s_%lld.json", base, (long long)i);
-		st = wave && notes ? audio_write(wave, x, 2, n, RATE, AUDIO_PCM16) : ace_fail(ACE_ENOMEM, "no memory for a path");
+		st = wave && notes ? audio_write(wave, x, 2, n, TRAIN_VALIDATION_RATE, AUDIO_PCM16) : ace_fail(ACE_ENOMEM, "no memory for a path");
 		if (st == ACE_OK)
 			st = write_notes(v, c, notes);
 		if (st == ACE_OK && i == 0)
@@ -493,12 +488,14 @@ render(struct train_validation *v)
 	enum status st = ACE_OK;
 
 	v->st = ACE_OK;
+	if (v->clips.n == 0)
+		return ACE_OK;
 	if (v->raw)
-		st = sample_values(v, false);
+		st = train_validation_sample(v, false);
 	if (st == ACE_OK && v->raw && v->st == ACE_OK && v->train->first)
 		v->st = decode(v, "");
 	if (st == ACE_OK && v->average)
-		st = sample_values(v, true);
+		st = train_validation_sample(v, true);
 	if (st == ACE_OK && v->average && v->st == ACE_OK && v->train->first)
 		v->st = decode(v, "_ema");
 	return st;
@@ -536,7 +533,7 @@ say(const struct train_validation *v, double seconds)
 		msg_info("validation broken off: asked to stop");
 	else if (v->st != ACE_OK)
 		msg_warn("validation of step %lld failed, training goes on: %s", (long long)t->step.updates, ace_message());
-	else
+	else if (v->clips.n)
 		msg_info("validation step %lld: %d clip%s in %.1f s -> %s/validation_audio", (long long)t->step.updates,
 		         v->clips.n * (v->raw + v->average), v->clips.n * (v->raw + v->average) == 1 ? "" : "s", seconds, t->j.out);
 }
@@ -555,6 +552,8 @@ train_validate(struct train *t, const struct loop_report *r, bool *rendered)
 	ACE_TRY(render(v));
 	if (t->first)
 		say(v, clock_now() - start);
+	if (v->batch)
+		ACE_TRY(train_on_batch(v, r ? r->batch : t->at));
 	ACE_TRY(train_agree(t, t->dev.status));
 	train_may_be_late(t, false);
 	return ACE_OK;

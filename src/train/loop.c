@@ -79,6 +79,7 @@ take_one(struct loop *l, bool *more)
 	next = b->number - exchange_rank(l->step->o.exchange) + exchange_ranks(l->step->o.exchange);
 	l->next = (struct loop_place){ b->epoch, next < batches ? next : batches };
 	l->taken.waited += waited;
+	l->taken.batch = (struct loop_place){ b->epoch, b->number };
 	l->taken.epoch = (double)b->epoch + (double)l->next.number / (double)batches;
 	if (l->next.number >= batches) {
 		l->taken.epoch_ended = true;

@@ -21,6 +21,7 @@ struct loop_limits {
 struct loop_report {
 	struct step_report step;
 	double epoch;			/* passes that are done, with the part of the present one: 1.5 */
+	struct loop_place batch;	/* the last one that this rank has taken for it */
 	bool epoch_ended;		/* an epoch ended in this update: that whose number of passes is epochs_done */
 	int64_t epochs_done;
 	double seconds, waited;		/* of the update; of it waiting for batches */

@@ -347,9 +347,9 @@ switching_validation_off_passes_over_its_options(void **state)
 	struct settings *s;
 
 	(void)state;
-	try_refused("ace-train", "validation_on_batch=true", 64,
-		    "validation_on_batch is not built yet; validation_disable=true passes over the validation options");
-	s = try_ok("ace-train", "validation_on_batch=true validation_disable=true");
+	try_refused("ace-train", "validation_external_background=true", 64,
+		    "validation_external_background is not built yet; validation_disable=true passes over the validation options");
+	s = try_ok("ace-train", "validation_external_background=true validation_disable=true");
 	assert_int_equal(s->n_notices, 1);
 }
 

@@ -113,6 +113,27 @@ expect 78 'two prompts for validation are called "piano"' "two prompts of one na
 echo '{"a": {"prompt": "b", "adapter_strength": "c"}}' > bad.json
 expect 65 'adapter_strength of "a": wanted a number' "a strength that is none" output_dir=x user_prompt_library=bad.json
 
+# the clips of the batch
+expect 0 "2 clips of the batch" "the clips of the batch" output_dir=batch validation_on_batch=true validation_steps=3 train_batch_size=2 \
+	validation_disable_unconditional=true
+(cd batch/eval_results/step_3 && [ "$(ls | cut -d _ -f 1 | sort | uniq -c | tr -d ' \n')" = 2key2pred2target ]) && [ ! -e batch/validation_audio ]
+check $? "are rendered alone without a prompt, and what they were, and of what"
+key=$(ls batch/eval_results/step_3 | sed -n 's/^pred_wav_\(.*\)_1\.wav$/\1/p')
+grep -A 2 '^# KEY' "batch/eval_results/step_3/key_prompt_lyric_${key}_1.txt" | grep -q "${key%_*}" &&
+	grep -A 2 '^# PROMPT' "batch/eval_results/step_3/key_prompt_lyric_${key}_1.txt" | tail -n 1 | grep -qxF "$(head -n 1 "songs/${key%.*}.txt")"
+check $? "by their names and captions"
+# shellcheck disable=SC2086
+"$bin/ace-train" $train $clips output_dir=batch-plain train_batch_size=2 > out.txt 2> log
+cmp batch-plain/$lora batch/$lora
+check $? "the run is the same"
+# shellcheck disable=SC2086
+"$bin/ace-train" $train $clips output_dir=batch-more validation_on_batch=true validation_steps=3 train_batch_size=2 \
+	validation_prompt=jazz validation_on_startup=true validate_after_step=0 > out.txt 2> log
+diff -r batch/eval_results/step_6 batch-more/eval_results/step_6 > log 2>&1 && [ -e batch-more/eval_results/step_0 ] &&
+	[ -e batch-more/validation_audio/step_0_validation_0.wav ]
+check $? "and so are they beside prompts, and before the first update"
+expect 78 "vae_cache_disable keeps none" "no latents to read again" output_dir=x validation_on_batch=true vae_cache_disable=true
+
 # another adapter beside those that train: what ace-generate makes with both
 expect 0 "validation step 6: 2 clips" "another adapter beside those that train" output_dir=beside validation_prompt="slow jazz" \
 	validation_steps=6 validation_disable_unconditional=true use_ema=true validation_adapter_path=library validation_adapter_strength=0.5

@@ -66,6 +66,14 @@ done
 same other-none other-full 4 && ! cmp -s other-full/validation_audio/step_4_validation_0.wav full/validation_audio/step_4_validation_0.wav
 result $? "with the same clips, which are others than without it"
 
+for sharding in none full; do
+	train batch-$sharding sharding=$sharding use_ema=true validation_on_batch=true && cmp plain/$lora batch-$sharding/$lora &&
+		[ -e batch-$sharding/eval_results/step_4 ]
+	result $? "the clips of the batch are heard with sharding=$sharding, and the run is the same"
+done
+diff -r batch-none/eval_results batch-full/eval_results
+result $? "and they sound the same"
+
 # not clipped: the last bit of a norm depends on how gradients are parted
 for sharding in none full; do
 	train all-$sharding sharding=$sharding model_type=full max_grad_norm=0 learning_rate=1e-3 validation_prompt=jazz validation_disable_unconditional=true \
