@@ -229,8 +229,6 @@ exchange_open(struct exchange *x, struct dit *m, struct tensor *grads)
 	x->dev = m->dev;
 	if (m->opt.far_grads && dev_like(m->dev) == DEV_CUDA)
 		return ace_fail(ACE_ECONFIG, "optimizer_offload_gradients with several ranks is not built; optimizer_cpu_offload_method alone is");
-	if (m->opt.base == I4 && (x->sharding == SHARDING_FULL || x->sharding == SHARDING_HYBRID))
-		return ace_fail(ACE_ECONFIG, "sharding=%s of a base in 4 bits is not built; wanted none or optimizer", sharding_name(x->sharding));
 	ACE_TRY(x->sharding == SHARDING_NONE ? open_whole(x, m) : open_shards(x, m));
 	if (x->shards)
 		x->grads = x->shards->grads;

@@ -50,7 +50,7 @@ shards_point(struct shards *s, int u, bool grads)
 		for (int k = g->first; k < g->first + g->n; k++) {
 			struct shard_place *q = &s->place[k];
 			struct tensor *x = grads ? &q->p->grad : &q->p->value;
-			x->data = whole.data ? tensor_slice(whole, q->at, tensor_count(*x)).data : NULL;
+			x->data = whole.data ? tensor_slice(whole, q->at, shards_numbers(*x)).data : NULL;
 		}
 	}
 }

@@ -33,7 +33,7 @@
 enum { SHARD_ALIGN = 256, SHARD_SLOTS = 2, SHARD_GROUPS = 2 };
 
 struct segment {
-	enum dtype dtype;
+	enum dtype dtype;		/* I8 for values of 4 bits as well: a number is a pair of them */
 	bool train;
 	int unit, group;		/* group: of a block's, 0 for the feed-forward, whose gradients are made first */
 	int first, n;			/* places */
@@ -114,6 +114,9 @@ struct shards {
 /* Part m's params, whose values move; on a cuda device none lie side by side from then on. ACE_ENOMEM. shards_close in any case. */
 enum status shards_open(struct shards *s, struct dit *m, struct comm *group, int rank, int ranks, bool full) ACE_NODISCARD;
 void shards_close(struct shards *s);
+
+/* How many numbers of a segment a value takes. */
+int64_t shards_numbers(struct tensor value);
 
 /* Keep whole what whole says; before the items are looked at. */
 enum status shards_keep(struct shards *s, bool (*whole)(const void *me, const char *name), const void *me) ACE_NODISCARD;

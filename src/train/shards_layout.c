@@ -19,6 +19,12 @@ padded(int64_t n, int64_t to)
 	return (n + to - 1) / to * to;
 }
 
+int64_t
+shards_numbers(struct tensor value)
+{
+	return tensor_count(value) / (value.dtype == I4 ? 2 : 1);
+}
+
 static int
 unit_of(const struct shards *s, const struct param *p)
 {
@@ -48,9 +54,10 @@ list_segment(struct shards *s, struct segment like)
 		    p->train != g->train || (!p->train && !s->full))
 			continue;
 		s->place[s->places++] = (struct shard_place){ .p = p, .number = i, .segment = s->segments, .at = g->count };
-		g->count += padded(tensor_count(p->value), SHARD_ALIGN);
+		g->count += padded(shards_numbers(p->value), SHARD_ALIGN);
 		g->n++;
 	}
+	g->dtype = like.dtype == I4 ? I8 : like.dtype;
 	g->count = padded(g->count, (int64_t)SHARD_ALIGN * s->ranks);
 	g->part = g->count / s->ranks;
 	s->segments += g->n > 0;
@@ -77,7 +84,7 @@ static enum status
 list_places(struct shards *s)
 {
 	static const struct { enum dtype dtype; bool train; } kinds[] = { { F32, false }, { BF16, false }, { I8, false },
-		{ F8, false }, { F16, false }, { F32, true }, { BF16, true } };
+		{ F8, false }, { I4, false }, { F16, false }, { F32, true }, { BF16, true } };
 	enum { KINDS = sizeof kinds / sizeof *kinds };
 	int all = dit_n_params(s->m);
 
@@ -225,11 +232,11 @@ take_memory(struct shards *s)
 	return ACE_OK;
 }
 
-/* [from, from + n) of x's numbers seen as one dimension. */
+/* [from, from + n) of x's numbers, as a segment has them, seen as one dimension. */
 static struct tensor
 numbers(struct tensor x, int64_t from, int64_t n)
 {
-	return tensor_slice(tensor_view(x, 1, tensor_count(x)), from, n);
+	return tensor_slice(tensor_of(x.data, x.dtype == I4 ? I8 : x.dtype, 1, shards_numbers(x)), from, n);
 }
 
 /* What of a param falls into this rank's part; false: nothing. */
@@ -237,7 +244,7 @@ static bool
 overlap(const struct shards *s, const struct shard_place *q, int64_t *first, int64_t *n)
 {
 	const struct segment *g = &s->segment[q->segment];
-	int64_t from = g->part * s->rank - q->at, end = from + g->part, count = tensor_count(q->p->value);
+	int64_t from = g->part * s->rank - q->at, end = from + g->part, count = shards_numbers(q->p->value);
 
 	from = from > 0 ? from : 0;
 	end = end < count ? end : count;
@@ -268,8 +275,8 @@ move(struct shards *s, struct shard_place *q)
 		struct tensor to = numbers(g->my_values, q->at + first - from, n);
 		bring(s, to, numbers(old, first, n));
 	} else if (!s->full) {
-		struct tensor to = numbers(g->values, q->at, tensor_count(old));
-		bring(s, to, numbers(old, 0, tensor_count(old)));
+		struct tensor to = numbers(g->values, q->at, shards_numbers(old));
+		bring(s, to, numbers(old, 0, shards_numbers(old)));
 		q->p->value.data = to.data;
 		q->p->grad.data = numbers(g->grads, q->at, tensor_count(old)).data;
 	}

@@ -246,6 +246,30 @@ one_rank_exchanges_nothing(void **state)
 	settings_free(&s);
 }
 
+/* int4 is parted as 8 bits are; what several ranks cannot do is said with what they can. */
+static void
+ranks_part_four_bits_and_keep_gradients_on_the_device(void **state)
+{
+	cJSON *all = plan(PAIRS("mixed_precision", "bf16", "base_model_precision", "int4", "sharding", "none", "ranks", "4"));
+	cJSON *part = plan(PAIRS("mixed_precision", "bf16", "base_model_precision", "int4", "sharding", "full", "ranks", "4"));
+	/* of a rank's part the scales alone, which are whole on all; the numbers are among the frozen */
+	double whole = number(all, "bytes", "base_quantized"), scales = number(part, "bytes", "base_quantized");
+	double mine = number(part, "bytes", "base_copied");
+	struct settings s;
+
+	(void)state;
+	print_message("# base in 4 bits: %.3g MB whole; of a rank of 4 %.3g MB of scales, %.3g of its part of all that is frozen\n", whole / 1e6,
+	              scales / 1e6, mine / 1e6);
+	assert_true(scales > 0 && scales < whole / 8 && mine >= (whole - scales) / 4 && mine + scales < whole);
+	cJSON_Delete(all);
+	cJSON_Delete(part);
+	settle(&s, "ace-inspect", PAIRS("mixed_precision", "bf16", "model_type", "full", "optimizer", "torch-adamw", "device", "cuda", "ranks", "2",
+	                                "optimizer_cpu_offload_method", "torchao", "optimizer_offload_gradients", "true"));
+	assert_int_equal(inspect_memory(stdout, &s), ACE_ECONFIG);
+	assert_non_null(strstr(ace_message(), "optimizer_offload_gradients with several ranks is not built; optimizer_cpu_offload_method alone is"));
+	settings_free(&s);
+}
+
 static int
 prepare(void **state)
 {
@@ -283,6 +307,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(states_are_planned_beyond_the_bus),
 		cmocka_unit_test(ranks_are_told_how_long_an_update_takes),
 		cmocka_unit_test(one_rank_exchanges_nothing),
+		cmocka_unit_test(ranks_part_four_bits_and_keep_gradients_on_the_device),
 	};
 
 	if (argc > 4 || (argc == 4 && strcmp(argv[1], "make") == 0))

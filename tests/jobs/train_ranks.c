@@ -348,6 +348,7 @@ parts_have_the_bits_of_the_whole(void **state)
 		  { "full", "adamw_schedulefree", "true", "1", "random" } },
 		{ "masters", model, { "model_type", "mixed_precision" }, { "full", "bf16" } },
 		{ "int8", ADAPTER_FILE, { "base_model_precision", "mixed_precision" }, { "int8-quanto", "bf16" } },
+		{ "int4", ADAPTER_FILE, { "base_model_precision", "quantize_feed_forward", "mixed_precision" }, { "int4-quanto", "true", "bf16" } },
 		{ "stable", ADAPTER_FILE, { "optimizer", "use_ema", "ema_update_interval" }, { "optimi-stableadamw", "true", "2" } },
 		{ "mixed-rules", LYRICS_FILE, { "lyrics_embedder_train", "lyrics_embedder_optimizer", "lyrics_embedder_lr" },
 		  { "true", "torch-adafactor", "1e-2" } },
