@@ -28,7 +28,7 @@ struct dataset_defaults {
 	int64_t batch_size;		/* 1 */
 	const char *prompt;		/* instance_prompt; NULL: none */
 	bool prepend_prompt, only_prompt, whole_file;
-	bool no_cache;			/* vae_cache_disable */
+	bool no_cache, no_texts;	/* vae_cache_disable, text_cache_disable */
 	bool latents_ondemand, texts_ondemand;	/* vae_cache_ondemand, text_cache_ondemand */
 	const char *parquet_caption, *parquet_filename;	/* columns of parquet entries; NULL: none */
 	uint64_t seed;			/* of caption_shuffle */
@@ -57,7 +57,7 @@ struct dataset {
 	char *id;
 	enum dataset_kind kind;
 	char *store;			/* folder of latents, or of texts */
-	bool no_cache;			/* audio: latents are made while training, and not kept */
+	bool no_cache;			/* what a run makes itself, and does not keep: latents while training, captions at its start */
 	bool ondemand;			/* what this store lacks is made by a run that wants it, at its start */
 	char *texts_id;			/* audio: id of its text store, NULL: the default one */
 	bool is_default;		/* texts */

@@ -23,7 +23,7 @@ dataset_start(struct dataset *to, const struct dataset_defaults *d)
 		.prepend_prompt = d->prepend_prompt,
 		.only_prompt = d->only_prompt,
 		.whole_file = d->whole_file,
-		.no_cache = d->no_cache,
+		.no_cache = to->kind == DATASET_TEXTS ? d->no_texts : d->no_cache,
 		.ondemand = to->kind == DATASET_TEXTS ? d->texts_ondemand : d->latents_ondemand,
 		.shuffle = { .original = true, .count = 1, .seed = d->seed, .separator = ',' },
 		.max_samples = -1,

@@ -74,7 +74,7 @@ static const struct key keys[] = {
 	{ "vae_cache_disable", .kinds = SONGS, .take = BOOL, AT(no_cache) },
 	{ "vae_cache_clear_each_epoch", .kinds = SONGS, .take = LATER },
 	{ "text_cache_ondemand", .kinds = TEXTS, .take = BOOL, AT(ondemand) },
-	{ "text_cache_disable", .kinds = TEXTS, .take = LATER },
+	{ "text_cache_disable", .kinds = TEXTS, .take = BOOL, AT(no_cache) },
 	{ "disable_vae_cache", .kinds = ANY, .take = REFUSED, .says = "has another name now; use vae_cache_disable" },
 	{ "write_batch_size", .kinds = ANY, .take = IDLE,
 	  .says = "has no effect: parts are written every 64 entries or 30 s" },

@@ -33,6 +33,7 @@ dataset_list_settings(struct dataset_list *l, const struct settings *s)
 		.only_prompt = settings_bool(s, "only_instance_prompt"),
 		.whole_file = settings_bool(s, "disable_multiline_split"),
 		.no_cache = settings_bool(s, "vae_cache_disable"),
+		.no_texts = settings_bool(s, "text_cache_disable"),
 		.latents_ondemand = settings_bool(s, "vae_cache_ondemand"),
 		.texts_ondemand = settings_bool(s, "text_cache_ondemand"),
 		.parquet_caption = settings_str(s, "parquet_caption_column"),

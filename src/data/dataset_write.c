@@ -123,6 +123,7 @@ dataset_list_write(const struct dataset_list *l, const char *path)
 			cJSON_AddBoolToObject(o, "default", d->is_default);
 			add_string(o, "cache_dir", d->store);
 			add_filter(o, d->filter);
+			cJSON_AddBoolToObject(o, "text_cache_disable", d->no_cache);
 			cJSON_AddBoolToObject(o, "text_cache_ondemand", d->ondemand);
 		} else {
 			add_songs(o, d);

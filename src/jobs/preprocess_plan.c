@@ -37,10 +37,12 @@ texts_of(struct prep *p, const struct dataset *audio)
 
 /* --- songs with their texts --- */
 
-/* A caption that is not known to be in the store yet; a few may come twice. */
+/* A caption that is not known to be in the store yet; a few may come twice. None are wanted in one that is not kept. */
 enum status
 prep_want_caption(struct prep_texts *t, const char *text, const char key[65])
 {
+	if (t->entry->no_cache)
+		return ACE_OK;
 	if (t->n == t->cap) {
 		int64_t cap = t->cap ? 2 * t->cap : 64;
 		struct prep_caption *more = realloc(t->missing, (size_t)cap * sizeof *more);
@@ -387,6 +389,8 @@ plan_texts(struct prep *p, struct prep_texts *t, struct buffer *told)
 	int64_t n = 0, stale = 0;
 	char key[65], number[32];
 
+	if (t->entry->no_cache)
+		msg_info("text store \"%s\": its captions are encoded by each run (text_cache_disable), not here", t->entry->id);
 	ACE_TRY(texts_open(&t->have, t->entry->store, NULL));
 	if (p->job->shard == 0) {	/* the empty caption, which caption dropout puts in the place of others */
 		texts_key("", 0, key);

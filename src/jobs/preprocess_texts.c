@@ -105,7 +105,7 @@ tidy(const struct prep *p, const struct prep_texts *t)
 {
 	int removed;
 
-	if (p->rank > 0)
+	if (p->rank > 0 || t->entry->no_cache)
 		return ACE_OK;
 	if (p->shards == 1)
 		ACE_TRY(texts_sweep(t->entry->store, &removed));

@@ -16,6 +16,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* The data, and what it means for the run: its end, the schedule's length, the largest batch. */
 static enum status
@@ -334,13 +335,69 @@ finish(struct train *t)
 	return train_agree(t, st);
 }
 
+/* Captions that are not kept (text_cache_disable) get a place for as long as the run lasts. What a run that was killed has left there
+ * goes. */
+static enum status
+place_texts(struct train *t)
+{
+	for (int i = 0; i < t->j.list.n; i++) {
+		struct dataset *e = &t->j.list.entry[i];
+		if (e->kind != DATASET_TEXTS || !e->no_cache)
+			continue;
+		if (!t->texts)
+			t->texts = file_path("%s/texts.part", t->j.out);
+		free(e->store);
+		e->store = t->texts ? file_path("%s/%s", t->texts, e->id) : NULL;
+		if (!e->store)
+			return ace_fail(ACE_ENOMEM, "no memory for a path");
+		e->no_cache = false;
+		e->ondemand = true;
+	}
+	return t->texts && t->first && file_exists(t->texts) ? file_remove_tree(t->texts) : ACE_OK;
+}
+
+/* What stores lack and the run wants; a look alone makes only what it cannot do without. */
+static enum status
+make_missing(struct train *t)
+{
+	struct dataset_list texts = { .path = t->j.list.path, .n = t->j.list.n };
+	enum status st;
+
+	ACE_TRY(train_agree(t, place_texts(t)));
+	if (!t->j.check && !t->j.dry_run)
+		return preprocess_missing(t->settings, &t->j.list, t->comm);
+	if (!t->texts)
+		return ACE_OK;
+	texts.entry = calloc((size_t)texts.n, sizeof *texts.entry);
+	for (int i = 0; texts.entry && i < texts.n; i++) {
+		struct dataset *e = &texts.entry[i];
+		*e = t->j.list.entry[i];		/* borrowed */
+		e->ondemand = e->ondemand && e->kind == DATASET_TEXTS && strncmp(e->store, t->texts, strlen(t->texts)) == 0;
+	}
+	st = train_agree(t, texts.entry ? ACE_OK : ace_fail(ACE_ENOMEM, "no memory for a list of data sets"));
+	if (st == ACE_OK)
+		st = preprocess_missing(t->settings, &texts, t->comm);
+	free(texts.entry);
+	return st;
+}
+
+/* Nothing of the captions stays; of a look not the folder either that they were in, unless it has more. */
+static void
+remove_texts(struct train *t)
+{
+	if (t->texts && t->first && file_exists(t->texts) && file_remove_tree(t->texts) != ACE_OK)
+		msg_warn("%s", ace_message());
+	if (t->texts && t->first && (t->j.check || t->j.dry_run))
+		(void)rmdir(t->j.out);
+	free(t->texts);
+}
+
 static enum status
 run(struct train *t)
 {
 	ACE_TRY(find_checkpoint(t));
 	ACE_TRY(train_agree(t, train_job_data(&t->j)));
-	if (!t->j.check && !t->j.dry_run)
-		ACE_TRY(preprocess_missing(t->settings, &t->j.list, t->comm));
+	ACE_TRY(make_missing(t));
 	ACE_TRY(train_agree(t, look(t)));
 	ACE_TRY(train_agree(t, train_validation_open(t)));
 	if (t->j.check) {
@@ -380,6 +437,7 @@ tidy(struct train *t)
 	checkpoint_close(&t->c);
 	data_close(t->data);
 	train_encode_close(t->encode);
+	remove_texts(t);
 	train_job_free(&t->j);
 	return st;
 }

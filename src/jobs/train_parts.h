@@ -28,6 +28,7 @@ struct train {
 	uint32_t asked;			/* after the last update, of any rank */
 	struct train_job j;
 	struct data *data;
+	char *texts;			/* folder of captions that are not kept; owned, NULL: there are none */
 	struct train_encode *encode;	/* songs without a store; NULL: all have one */
 	struct step_shape room;
 	struct dev dev;

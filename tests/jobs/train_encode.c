@@ -134,6 +134,33 @@ what_is_missing_is_made_before_the_first_step(void **state)
 }
 
 static void
+captions_that_are_not_kept_give_the_same_run(void **state)
+{
+	const char *const none[] = { "text_cache_disable", "true", NULL };
+
+	(void)state;
+	assert_ok(prepare(at("cache"), NULL));
+	assert_ok(train(at("cache"), at("a"), NULL));
+	assert_ok(prepare(at("cache2"), none));
+	assert_true(file_exists(at("cache2/vae")));
+	assert_false(file_exists(at("cache2/text")));
+	assert_ok(prepare(at("cache2"), PAIRS("text_cache_disable", "true", "merge", "true")));
+	assert_ok(train(at("cache2"), at("b"), none));
+	runs_same_run(at("a"), at("b"), STEPS);
+	assert_false(file_exists(at("b/texts.part")));
+	assert_false(file_exists(at("cache2/text")));
+	/* a look makes them too, and leaves nothing */
+	assert_ok(train(at("cache2"), at("c"), PAIRS("text_cache_disable", "true", "check", "true")));
+	assert_false(file_exists(at("c")));
+	/* neither songs nor captions are kept; what a killed run has left is in nobody's way */
+	assert_ok(file_mkdirs(at("d/texts.part/text")));
+	assert_ok(train(at("cache3"), at("d"), PAIRS("text_cache_disable", "true", "vae_cache_disable", "true")));
+	runs_same_run(at("a"), at("d"), STEPS);
+	assert_false(file_exists(at("cache3")));
+	assert_false(file_exists(at("d/texts.part")));
+}
+
+static void
 without_prepared_captions_it_says_what_adds_them(void **state)
 {
 	(void)state;
@@ -164,6 +191,7 @@ main(void)
 		T(every_loss_and_the_adapters_are_those_of_a_run_over_a_store),
 		T(so_they_are_with_full_precision_and_windows_drawn_at_random),
 		T(what_is_missing_is_made_before_the_first_step),
+		T(captions_that_are_not_kept_give_the_same_run),
 		T(without_prepared_captions_it_says_what_adds_them),
 		T(songs_that_cannot_be_used_count_as_they_do_in_preparation),
 	};

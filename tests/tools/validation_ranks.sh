@@ -74,6 +74,9 @@ done
 diff -r batch-none/eval_results batch-full/eval_results
 result $? "and they sound the same"
 
+train words sharding=full use_ema=true text_cache_disable=true && cmp plain/$lora words/$lora && [ ! -e words/texts.part ]
+result $? "captions that ranks encode for the run alone give the same, and do not stay"
+
 # not clipped: the last bit of a norm depends on how gradients are parted
 for sharding in none full; do
 	train all-$sharding sharding=$sharding model_type=full max_grad_norm=0 learning_rate=1e-3 validation_prompt=jazz validation_disable_unconditional=true \

@@ -93,7 +93,8 @@
 	  .help = "A run encodes what its latent stores lack and writes it, before its first step." },
 	{ .name = "text_cache_disable", .type = OPT_BOOL, .initial = "false", .programs = OPT_CONFIGURED,
 	  .category = "data",
-	  .help = "Same for text embeddings." },
+	  .help = "A run encodes its captions itself, before its first step, and keeps them in OUTPUT_DIR/texts.part as long as it "
+		"lasts. ace-preprocess then encodes songs alone." },
 	{ .name = "text_cache_ondemand", .type = OPT_BOOL, .initial = "false", .programs = OPT_CONFIGURED,
 	  .category = "data",
 	  .help = "The same for captions that the text stores lack." },
