@@ -39,6 +39,7 @@ struct option {
 	const char *upstream;	/* what the upstream trainer has in its place, for the manual */
 	const char *error;	/* said when the value is refused */
 	const char *reason;	/* why it is refused, for the manual */
+	const char *instead;	/* of what is not built: what does something like it; NULL: nothing */
 	unsigned programs;	/* that take it */
 	bool foreign;
 };

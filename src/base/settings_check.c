@@ -137,13 +137,19 @@ name_joins(char *list, size_t size, const char *name)
 static enum status
 refuse_later(const struct option *o, const struct setting *v)
 {
-	char head[600];
+	char head[600], other[200];
 	bool passed_over = strcmp(o->category, "validation") == 0;
 
 	settings_origin(v->where, head, sizeof head);
 	if (o->error)
 		return settings_refuse(o, v->text, &(struct origin){ v->source, v->where });
-	return ace_fail(origin_code(v->source), "%s%s is not built yet%s", head, o->name,
+	if (o->instead)
+		snprintf(other, sizeof other, "%s", o->instead);
+	else if (o->initial && *o->initial)
+		snprintf(other, sizeof other, "wanted %s", o->initial);
+	else
+		snprintf(other, sizeof other, "leave it out");
+	return ace_fail(origin_code(v->source), "%s%s=%.80s is not built yet; %s%s", head, o->name, v->text, other,
 			passed_over ? "; validation_disable=true passes over the validation options" : "");
 }
 

@@ -336,8 +336,10 @@ what_is_not_built_is_refused_by_name_unless_it_is_neutral(void **state)
 		snprintf(line, sizeof line, "%s=%s", o->name, value);
 		if (try_load("ace-train", line))
 			fail_msg("%s is taken", line);
-		if (!strstr(ace_message(), "is not built yet") && (!o->error || !strstr(ace_message(), o->error)))
+		if (!strstr(ace_message(), " is not built yet; ") && (!o->error || !strstr(ace_message(), o->error)))
 			fail_msg("%s: refused with \"%s\"", line, ace_message());
+		if (!strstr(ace_message(), o->name) || (o->instead && !strstr(ace_message(), o->instead)))
+			fail_msg("%s: refused with \"%s\", which names no other way", line, ace_message());
 	}
 }
 
@@ -348,7 +350,7 @@ switching_validation_off_passes_over_its_options(void **state)
 
 	(void)state;
 	try_refused("ace-train", "validation_external_background=true", 64,
-		    "validation_external_background is not built yet; validation_disable=true passes over the validation options");
+		    "validation_external_background=true is not built yet; wanted false; validation_disable=true passes over the validation options");
 	s = try_ok("ace-train", "validation_external_background=true validation_disable=true");
 	assert_int_equal(s->n_notices, 1);
 }
