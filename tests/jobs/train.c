@@ -355,6 +355,10 @@ what_does_not_fit_is_one_line(void **state)
 	runs_fails(ACE_ECONFIG, "no-such-module", out, PAIRS("peft_lora_target_modules", "[\"no-such-module\"]"));
 	runs_fails(ACE_ECONFIG, "peft_lora_target_modules", out, PAIRS("peft_lora_target_modules", "{\"a\": 1}"));
 	runs_fails(ACE_ECONFIG, "optimizer_cpu_offload_method=torchao", out, PAIRS("optimizer_offload_gradients", "true"));
+	runs_fails(ACE_ECONFIG, "mixed_precision=fp16 with model_type=full is not built for device=cuda; wanted bf16", out,
+	           PAIRS("device", "cuda", "mixed_precision", "fp16", "model_type", "full"));
+	runs_fails(ACE_ECONFIG, "mixed_precision=fp16 with a base_model_precision of 8 or 4 bits is not built for device=cuda; wanted bf16", out,
+	           PAIRS("device", "cuda", "mixed_precision", "fp16", "base_model_precision", "int4"));
 	runs_fails(ACE_ECONFIG, "num_train_epochs", out, PAIRS("max_train_steps", "0", "num_train_epochs", "0"));
 	runs_fails(ACE_ECONFIG, "gradient_accumulation_steps=1000", out,
 	      PAIRS("max_train_steps", "0", "num_train_epochs", "1", "gradient_accumulation_steps", "1000"));
