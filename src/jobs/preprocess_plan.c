@@ -332,7 +332,7 @@ plan_set(struct prep *p, struct prep_set *s, char message[400], int64_t *stale)
 		struct facts none = { 0 };
 		for (int64_t i = 0; i < s->n; i++)
 			s->item[i].todo = s->item[i].code ? TODO_NONE : TODO_KEEP;
-		msg_info("data set \"%s\": its songs are encoded while training (vae_cache_disable), here only captions", s->entry->id);
+		msg_info("data set \"%s\": captions alone are encoded here", s->entry->id);
 		return latents_made_open(&s->have, &none, NULL, NULL);
 	}
 	ACE_TRY(latents_open(&s->have, s->entry->store, NULL));
