@@ -161,42 +161,58 @@ struct sides {
 	bool across[3];
 };
 
-/* Add the parts of a head; blockIdx.z: side. A thread has one lane's four words, hi and lo. */
+/* Add the parts of a head; blockIdx.z: side. A block has the columns of 16 or more, which it adds four numbers at a time as they lie in
+ * memory, all parts on their way at once, and turns over by shared memory; then a thread has one lane's four words, hi and lo. */
 template <int W>
 __global__ void __launch_bounds__(ADD_THREADS)
 add_parts(struct linear_sizes z, struct head<W> *out, const struct part<W> *in, const __grid_constant__ struct sides sides)
 {
-	int i = (int)(blockIdx.x * ADD_THREADS + threadIdx.x), lane = i % 32, k = i / 32 % (W / 16), warp = i / 32 / (W / 16);
+	constexpr int COLUMNS = 8 * ADD_THREADS / W, PITCH = COLUMNS + 4, PITCH_ACROSS = W + 4, FOURS = 2;
+	constexpr int NUMBERS = W * PITCH > COLUMNS * PITCH_ACROSS ? W * PITCH : COLUMNS * PITCH_ACROSS;
+	__shared__ __align__(16) float sum[NUMBERS];
+	int thread = (int)threadIdx.x, first = COLUMNS * (int)blockIdx.x;
 	const struct part<W> *p = in + ((int64_t)sides.of[blockIdx.z] * gridDim.y + blockIdx.y) * z.splits;
 	struct head<W> *to = out + (int64_t)blockIdx.z * gridDim.y + blockIdx.y;
 	bool across = sides.across[blockIdx.z];
-	uint32_t hi[4], lo[4];
+	int wide = (across ? W : COLUMNS) / 4, pitch = across ? PITCH_ACROSS : PITCH;
+	float4 four[FOURS] = {};
+	float s = 0.f;
 
-	if (i < W) {
-		float s = 0.f;
-		for (int m = 0; m < z.splits; m++)
-			s += p[m].z[i];
-		to->z[i] = s;
-	}
-	/* word j: block j / 2's rows 16 k + 2 (l%4), + 1 (+ 8 for odd j), column l / 4 */
-	int n = lane / 4, column = 16 * warp + 4 * (n / 2) + n % 2, row = 16 * k + 2 * (lane % 4), along = across ? 1 : W, aside = across ? W : 1;
-	const float *from = p->sum + row * along + column * aside;
-	float v[4][2] = {};
-#pragma unroll 3
-	for (int i = 0; i < z.splits; i++, from += sizeof(struct part<W>) / sizeof(float))
+	static_assert(COLUMNS % 16 == 0 && COLUMNS * W == 4 * FOURS * ADD_THREADS && W <= ADD_THREADS, "a block's threads have all its numbers");
+#pragma unroll 6
+	for (int m = 0; m < z.splits; m++) {
 #pragma unroll
-		for (int j = 0; j < 4; j++) {
-			v[j][0] += from[8 * (j & 1) * along + 2 * (j / 2) * aside];
-			v[j][1] += from[(8 * (j & 1) + 1) * along + 2 * (j / 2) * aside];
+		for (int f = 0; f < FOURS; f++) {
+			int n = f * ADD_THREADS + thread, y = n / wide, x = n % wide * 4;
+			float4 v = *reinterpret_cast<const float4 *>(p[m].sum + (across ? (first + y) * W + x : y * W + first + x));
+			four[f].x += v.x, four[f].y += v.y, four[f].z += v.z, four[f].w += v.w;
 		}
+		if (blockIdx.x == 0 && thread < W)
+			s += p[m].z[thread];
+	}
+#pragma unroll
+	for (int f = 0; f < FOURS; f++) {
+		int n = f * ADD_THREADS + thread;
+		*reinterpret_cast<float4 *>(sum + n / wide * pitch + n % wide * 4) = four[f];
+	}
+	if (blockIdx.x == 0 && thread < W)
+		to->z[thread] = s;
+	__syncthreads();
+	/* word j: block j / 2's rows 16 k + 2 (l%4), + 1 (+ 8 for odd j), column l / 4 */
+	int lane = thread % 32, k = thread / 32 % (W / 16), warp = thread / 32 / (W / 16), n = lane / 4;
+	int column = 16 * warp + 4 * (n / 2) + n % 2, row = 16 * k + 2 * (lane % 4), along = across ? 1 : PITCH, aside = across ? PITCH_ACROSS : 1;
+	const float *from = sum + row * along + column * aside;
+	uint32_t hi[4], lo[4];
 #pragma unroll
 	for (int j = 0; j < 4; j++) {
-		hi[j] = pack_bf16(v[j][0], v[j][1]);
+		const float *at = from + 8 * (j & 1) * along + 2 * (j / 2) * aside;
+		float v0 = at[0], v1 = at[along];
+		hi[j] = pack_bf16(v0, v1);
 		float2 high = pair(hi[j]);
-		lo[j] = pack_bf16(v[j][0] - high.x, v[j][1] - high.y);
+		lo[j] = pack_bf16(v0 - high.x, v1 - high.y);
 	}
-	to->factors[warp][k][0][lane] = make_uint4(hi[0], hi[1], hi[2], hi[3]);
-	to->factors[warp][k][1][lane] = make_uint4(lo[0], lo[1], lo[2], lo[3]);
+	to->factors[first / 16 + warp][k][0][lane] = make_uint4(hi[0], hi[1], hi[2], hi[3]);
+	to->factors[first / 16 + warp][k][1][lane] = make_uint4(lo[0], lo[1], lo[2], lo[3]);
 }
 
 } // namespace linear
