@@ -110,10 +110,12 @@ attn_backward(struct ctx *c, const struct block *l, const struct block_save *s, 
 {
 	size_t mark = arena_mark(c->act);
 	bool want_dy = want_dx || dm.rank;
+	const struct block_late *at = &sh->late[sh->number % 2];
 	const struct tensor *late = NULL;
-	struct tensor y = s->y1, h, dz;
+	struct tensor y = s->y1, h, dz = at->dz;
 
-	linears_output(c, self_attention_out(&l->attn), dx.dim[0], dx.dim[1], &dz);
+	if (!sh->later)
+		linears_output(c, self_attention_out(&l->attn), dx.dim[0], dx.dim[1], &dz);
 	h = dz.ld ? half_like(c, dx) : dz;
 	if (dm.rank)
 		gate_grads(c->dev, dm, dx, s->attn_out, GATE1);
@@ -122,9 +124,9 @@ attn_backward(struct ctx *c, const struct block *l, const struct block_save *s, 
 		rms_modulate_forward(c->dev, y, s->r1, x, s->m, SHIFT1, SCALE1);
 	}
 	gate_backward(c->dev, dz, dx, s->m, GATE1);
-	if (sh->dqkv[0].rank && tensor_ld(sh->dqkv[0]) == l->attn.qkv.out + l->attn.qkv.r)
-		late = sh->dqkv;
-	self_attention_backward(c, &l->attn, &s->attn, h, dz, y, sh->keys.cs, sh->keys.frame_mask, want_dy, late);
+	if (at->dqkv[0].rank && tensor_ld(at->dqkv[0]) == l->attn.qkv.out + l->attn.qkv.r)
+		late = at->dqkv;
+	self_attention_backward(c, &l->attn, &s->attn, h, dz, y, sh->keys.cs, sh->keys.frame_mask, want_dy, late, sh->later);
 	if (dm.rank)
 		rms_modulate_grads(c->dev, dm, h, x, s->r1, SHIFT1, SCALE1);
 	if (want_dx)
@@ -139,8 +141,13 @@ block_backward(struct ctx *c, const struct block *l, const struct block_save *s,
 	bool modulation = l->table.train || sh->dt.rank > 0;
 	bool want_attn = want_dx || modulation || self_attention_trains(&l->attn);
 	size_t mark = arena_mark(c->act);
+	struct cross_attention_late late = { .later = sh->later };
 	struct tensor dm = none, dxh = none;
 
+	if (sh->later) {
+		const struct block_late *at = &sh->late[sh->number % 2];
+		late = (struct cross_attention_late){ at->dq, { at->dkv[0], at->dkv[1] }, sh->later };
+	}
 	if (modulation) {
 		dm = arena_like(c->act, s->m);
 		rows_fill(c->dev, dm, 0.f);
@@ -151,7 +158,7 @@ block_backward(struct ctx *c, const struct block *l, const struct block_save *s,
 	if (sh->hooks && sh->hooks->within)
 		sh->hooks->within(sh->hooks->me, sh->number);
 	cross_attention_backward(c, &l->cross, &s->cross, dx, sh->denc, dxh.rank ? dxh : dx, s->xh, &sh->keys, want_attn,
-	                         sh->denc.rank > 0);
+	                         sh->denc.rank > 0, &late);
 	if (want_attn)
 		attn_backward(c, l, s, dx, x, dm, sh, want_dx);
 	if (modulation)

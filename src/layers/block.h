@@ -39,7 +39,10 @@ struct block_shared {
 	struct cross_attention_keys keys;
 	struct tensor t;		/* [B, 6, D] */
 	struct tensor dt, denc;		/* their gradients, added to; rank 0: not wanted */
-	struct tensor dqkv[LINEARS];	/* where one block after the other has gradients of q, k, v, of linears_output, or rank 0 */
+	struct block_late {		/* where blocks of even and of odd numbers have gradients of q, k, v and of attentions' */
+		struct tensor dqkv[LINEARS], dz, dq, dkv[LINEARS];	/* results, of linears_output, or rank 0 */
+	} late[2];
+	struct linears_later *later;	/* where a block's gradients wait for the next one's attention, with all of late; or NULL */
 	const struct stack_hooks *hooks;	/* NULL: nobody is told that a feed-forward's gradients are made */
 	int number;			/* of the block under way */
 };
@@ -50,8 +53,8 @@ void block_forward(struct ctx *c, const struct block *l, struct block_save *s, s
                    const struct block_shared *sh, bool modulation);
 
 /* dx holds the gradient of y and is overwritten by that of x when want_dx, else by nothing of use. Leaves c->act as found. With
- * sh->dqkv adapters' gradients may still be under way: dev_join before that place, or what the forward pass kept, has another
- * use (the next block's pass does that). */
+ * sh->late adapters' gradients may still be under way: dev_join before that place, or what the forward pass kept, has another
+ * use (the next block's pass does that); with sh->later they may have to be started, by linears_make_later. */
 void block_backward(struct ctx *c, const struct block *l, const struct block_save *s, struct tensor dx, struct tensor x,
                     const struct block_shared *sh, bool want_dx);
 

@@ -65,9 +65,10 @@ cross_attention_trains(const struct cross_attention *l)
 void
 cross_attention_backward(struct ctx *c, const struct cross_attention *l, const struct cross_attention_save *s, struct tensor dx,
                          struct tensor denc, struct tensor dy, struct tensor x, const struct cross_attention_keys *keys,
-                         bool want_dx, bool want_denc)
+                         bool want_dx, bool want_denc, const struct cross_attention_late *late)
 {
 	int64_t B = s->o.dim[0], T = s->o.dim[1], M = keys->enc.dim[1];
+	struct linears_use q = cross_attention_q(l), kv = cross_attention_kv(l);
 	struct tensor dout, dq, d[LINEARS];
 
 	if (!want_dx && !want_denc && !inputs_train(l)) {
@@ -75,11 +76,23 @@ cross_attention_backward(struct ctx *c, const struct cross_attention *l, const s
 		return;
 	}
 	dout = linears_input(c, cross_attention_out(l), B, T);	/* like o, whose rows may have room behind them */
-	linears_output(c, cross_attention_q(l), B, T, &dq);
-	linears_output(c, cross_attention_kv(l), B, M, d);
+	if (late->later && late->dq.rank) {
+		q.later = late->later;
+		dq = late->dq;
+	} else {
+		linears_output(c, q, B, T, &dq);
+	}
+	if (late->later && late->dkv[0].rank) {
+		kv.later = late->later;
+		for (int i = 0; i < kv.n; i++)
+			d[i] = late->dkv[i];
+	} else {
+		linears_output(c, kv, B, M, d);
+	}
 	linears_backward(c, cross_attention_out(l), &s->out_save, dout, &dy, s->o, LINEAR_DX, false);
+	linears_make_later(c, late->later);
 	attend_softmax_backward(c->dev, dq, d[0], d[1], dout, s->q, s->kv[0], s->kv[1], s->o, s->lse, keys->frame_mask, keys->mask);
 	attend_rope_both(c->dev, dq, d[0], keys->cs, true);
-	linears_backward_beside(c, cross_attention_kv(l), &s->kv_save, denc, d, keys->enc, want_denc ? LINEAR_DX_ADD : LINEAR_NO_DX, true);
-	linears_backward(c, cross_attention_q(l), &s->q_save, dx, &dq, x, want_dx ? LINEAR_DX_ADD : LINEAR_NO_DX, false);
+	linears_backward_beside(c, kv, &s->kv_save, denc, d, keys->enc, want_denc ? LINEAR_DX_ADD : LINEAR_NO_DX, true);
+	linears_backward(c, q, &s->q_save, dx, &dq, x, want_dx ? LINEAR_DX_ADD : LINEAR_NO_DX, false);
 }

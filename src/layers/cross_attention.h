@@ -37,11 +37,20 @@ void cross_attention_begin(struct ctx *c, const struct cross_attention *l, struc
 void cross_attention_forward(struct ctx *c, const struct cross_attention *l, struct cross_attention_save *s, struct tensor y,
                              struct tensor x, struct tensor add, const struct cross_attention_keys *keys);
 
+/* Places of linears_output for gradients of q, k and v, each of rank 0 or left alone until later's gradients are made; with later
+ * NULL they are not used. */
+struct cross_attention_late {
+	struct tensor dq, dkv[LINEARS];
+	struct linears_later *later;
+};
+
 /* dx += (when want_dx) and denc += (when want_denc) for dy, of linears_output(cross_attention_out) or dx itself where that has
- * no room. What it leaves on top of c->act is given back after dev_join: gradients may be under way. */
+ * no room. What it leaves on top of c->act is given back after dev_join: gradients may be under way.
+ * Gradients that late->later has from before start beside the attention. */
 void cross_attention_backward(struct ctx *c, const struct cross_attention *l, const struct cross_attention_save *s,
                               struct tensor dx, struct tensor denc, struct tensor dy, struct tensor x,
-                              const struct cross_attention_keys *keys, bool want_dx, bool want_denc);
+                              const struct cross_attention_keys *keys, bool want_dx, bool want_denc,
+                              const struct cross_attention_late *late);
 
 bool cross_attention_trains(const struct cross_attention *l);
 

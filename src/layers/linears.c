@@ -255,6 +255,31 @@ adapter_grads(struct ctx *c, struct linears_use u, const struct tensor dy[], str
 	adapters_grads(c->dev, da, db, room(dy[0], g->out, g->r), room(x, g->in, g->r), rows_of(x), with_columns(dy[0], g->out), m);
 }
 
+static void
+put_off(struct linears_use u, const struct tensor dy[], struct tensor x, const struct adapters *m)
+{
+	struct linears_waiting *w = &u.later->waiting[u.later->n++];
+
+	assert(u.later->n <= LINEARS_LATER);
+	w->u = u;
+	w->x = x;
+	w->m = *m;
+	for (int i = 0; i < u.n; i++)
+		w->dy[i] = dy[i];
+}
+
+void
+linears_make_later(struct ctx *c, struct linears_later *later)
+{
+	if (!later || later->n == 0)
+		return;
+	dev_side(c->dev, true);
+	for (int i = 0; i < later->n; i++)
+		adapter_grads(c, later->waiting[i].u, later->waiting[i].dy, later->waiting[i].x, &later->waiting[i].m);
+	dev_side(c->dev, false);
+	later->n = 0;
+}
+
 /* Leaves what it works with on top of the arena. apart: it is on the side as a whole. */
 static void
 packed_backward(struct ctx *c, struct linears_use u, struct tensor dx, const struct tensor dy[], struct tensor x,
@@ -281,6 +306,10 @@ packed_backward(struct ctx *c, struct linears_use u, struct tensor dx, const str
 		return;
 	if (shared)
 		adapters_down(c->dev, room(x, g->in, g->r), rows_of(x), g->below, &m);
+	if (u.later) {
+		put_off(u, dy, x, &m);
+		return;
+	}
 	if (!apart)
 		dev_side(c->dev, true);
 	adapter_grads(c, u, dy, x, &m);
@@ -308,6 +337,7 @@ linears_backward_beside(struct ctx *c, struct linears_use u, const struct linear
                         struct tensor x, enum linear_dx want, bool shared)
 {
 	if (!can_part(c, u)) {
+		u.later = NULL;			/* other layers would write over x's room beside it */
 		linears_backward(c, u, s, dx, dy, x, want, shared);
 		return;
 	}

@@ -16,7 +16,7 @@
 #include "kernels/list_adapter.h"
 #include "layers/linear.h"
 
-enum { LINEARS = ADAPTERS };
+enum { LINEARS = ADAPTERS, LINEARS_LATER = 4 };
 
 struct linears {
 	struct tensor w;		/* [out + r, in + r] BF16; rank 0: not side by side; without data where q is there */
@@ -37,6 +37,17 @@ struct linears_use {
 	const struct linears *g;
 	const struct linear *l[LINEARS];
 	int n;
+	struct linears_later *later;	/* NULL: linears_backward makes adapters' gradients at once */
+};
+
+/* Adapters' gradients that are asked for and not made. Zero: none. */
+struct linears_later {
+	int n;
+	struct linears_waiting {
+		struct linears_use u;
+		struct tensor dy[LINEARS], x;
+		struct adapters m;
+	} waiting[LINEARS_LATER];
 };
 #define linears_of(g, ...) \
 	linears_make(g, (const struct linear *const[LINEARS]){ __VA_ARGS__ }, sizeof((const struct linear *[]){ __VA_ARGS__ }) / sizeof(struct linear *))
@@ -54,7 +65,8 @@ void linears_forward(struct ctx *c, struct linears_use u, struct linears_save *s
 
 /* Gradients for dy[i], of linears_output: dx as asked, params +=. x as forward left it, or (shared) with the room written over
  * by other layers since. Adapters' own gradients may be under way on the side: dev_join before dy's or x's memory has another
- * use. */
+ * use. With u.later, which has room for them, they are not under way before linears_make_later(c, u.later), and dy and x stay as they
+ * are till then. */
 void linears_backward(struct ctx *c, struct linears_use u, const struct linears_save *s, struct tensor dx,
                       const struct tensor dy[], struct tensor x, enum linear_dx want, bool shared);
 
@@ -63,6 +75,9 @@ void linears_backward(struct ctx *c, struct linears_use u, const struct linears_
 void linears_forward_beside(struct ctx *c, struct linears_use u, struct linears_save *s, const struct tensor y[], struct tensor x);
 void linears_backward_beside(struct ctx *c, struct linears_use u, const struct linears_save *s, struct tensor dx,
                              const struct tensor dy[], struct tensor x, enum linear_dx want, bool shared);
+
+/* Starts on the side what waits, if anything does. Nothing does afterwards. */
+void linears_make_later(struct ctx *c, struct linears_later *later);
 
 /* Whether any of them trains, or reads x in backward. */
 bool linears_train(struct linears_use u);

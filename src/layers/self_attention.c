@@ -50,8 +50,9 @@ self_attention_trains(const struct self_attention *l)
 void
 self_attention_backward(struct ctx *c, const struct self_attention *l, const struct self_attention_save *s, struct tensor dx,
                         struct tensor dy, struct tensor x, struct tensor cs, struct tensor mask, bool want_dx,
-                        const struct tensor *late)
+                        const struct tensor *late, struct linears_later *later)
 {
+	struct linears_use out = self_attention_out(l), in = self_attention_qkv(l);
 	size_t mark = arena_mark(c->act);
 	const struct tensor *qkv = s->qkv;
 	int64_t B = s->o.dim[0], T = s->o.dim[1];
@@ -62,18 +63,19 @@ self_attention_backward(struct ctx *c, const struct self_attention *l, const str
 		dev_join(c->dev);
 		return;
 	}
-	dout = linears_input(c, self_attention_out(l), B, T);	/* like o, whose rows may have room behind them */
+	out.later = in.later = later;
+	dout = linears_input(c, out, B, T);	/* like o, whose rows may have room behind them */
 	if (late)
 		for (int i = 0; i < LINEARS; i++)
 			d[i] = late[i];
 	else
-		linears_output(c, self_attention_qkv(l), B, T, d);
-	linears_backward(c, self_attention_out(l), &s->out_save, dout, &dy, s->o, LINEAR_DX, false);
+		linears_output(c, in, B, T, d);
+	linears_backward(c, out, &s->out_save, dout, &dy, s->o, LINEAR_DX, false);
 	attend_linear_backward(c->dev, d[0], d[1], d[2], dout, qkv[0], qkv[1], qkv[2], s->o, s->den);
 	attend_qkv_ready_backward(c->dev, d[0], d[1], d[2], qkv[0], qkv[1], cs, mask);
 	if (late)
 		dev_join(c->dev);
-	linears_backward(c, self_attention_qkv(l), &s->qkv_save, dx, d, x, want_dx ? LINEAR_DX : LINEAR_NO_DX, false);
+	linears_backward(c, in, &s->qkv_save, dx, d, x, want_dx ? LINEAR_DX : LINEAR_NO_DX, false);
 	if (!late)
 		dev_join(c->dev);
 	arena_release(c->act, mark);

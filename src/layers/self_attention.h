@@ -27,10 +27,11 @@ void self_attention_forward(struct ctx *c, const struct self_attention *l, struc
 
 /* dx = (when want_dx) for dy, of linears_output(self_attention_out). x is read only when self_attention_wants_x. Leaves
  * c->act as found. late: NULL, or a place of linears_output(self_attention_qkv) for gradients of q, k, v that is left alone until
- * dev_join, as x is: adapters' gradients may then be under way. */
+ * dev_join, as x is: adapters' gradients may then be under way. later: NULL, or where all gradients of adapters wait; dy is left alone
+ * as well then. */
 void self_attention_backward(struct ctx *c, const struct self_attention *l, const struct self_attention_save *s,
                              struct tensor dx, struct tensor dy, struct tensor x, struct tensor cs, struct tensor mask,
-                             bool want_dx, const struct tensor *late);
+                             bool want_dx, const struct tensor *late, struct linears_later *later);
 
 bool self_attention_trains(const struct self_attention *l);
 bool self_attention_wants_x(const struct self_attention *l);

@@ -192,6 +192,48 @@ wanted(struct ctx *c, struct tensor x, bool want)
 	return g;
 }
 
+/* Whether adapters lie around every layer of the blocks' attentions, alike in all. */
+static bool
+adapters_alike(const struct dit *m)
+{
+	const struct block *a = m->block;
+
+	for (int i = 0; i < m->cfg.layers; i++) {
+		const struct block *b = &m->block[i];
+		int64_t r[] = { b->attn.qkv.r, b->attn.o.r, b->cross.qs.r, b->cross.kv.r };
+		int64_t first[] = { a->attn.qkv.r, a->attn.o.r, a->cross.qs.r, a->cross.kv.r };
+		for (size_t k = 0; k < sizeof r / sizeof *r; k++)
+			if (r[k] == 0 || r[k] != first[k])
+				return false;
+	}
+	return true;
+}
+
+/* Where gradients outlive their block's pass, so that those of adapters may be made beside the next block's softmax attention, which
+ * leaves the memory to them. Not where a block's memory is the next one's, or where somebody waits for a block's gradients. */
+static void
+late_places(struct ctx *c, struct dit *m, int64_t B, int64_t T)
+{
+	struct block_shared *sh = &m->save.shared;
+	const struct block *b = m->block;
+
+	m->save.later.n = 0;
+	if (c->half == F32 || !b->attn.qkv.r || m->stack.interval)
+		return;
+	linears_output(c, self_attention_qkv(&b->attn), B, T, sh->late[0].dqkv);
+	if (m->stack.hooks.after || !adapters_alike(m)) {
+		sh->late[1] = sh->late[0];
+		return;
+	}
+	linears_output(c, self_attention_qkv(&b->attn), B, T, sh->late[1].dqkv);
+	for (int i = 0; i < 2; i++) {
+		linears_output(c, self_attention_out(&b->attn), B, T, &sh->late[i].dz);
+		linears_output(c, cross_attention_q(&b->cross), B, T, &sh->late[i].dq);
+		linears_output(c, cross_attention_kv(&b->cross), B, sh->keys.enc.dim[1], sh->late[i].dkv);
+	}
+	sh->later = &m->save.later;
+}
+
 void
 dit_backward(struct ctx *c, struct dit *m, const struct dit_input *in, struct tensor dv)
 {
@@ -207,9 +249,9 @@ dit_backward(struct ctx *c, struct dit *m, const struct dit_input *in, struct te
 	s->shared.dt = wanted(c, s->shared.t, time);
 	s->shared.denc = wanted(c, tensor_make(NULL, F32, 3, s->shared.keys.enc.dim), tokens);
 	final_backward(c, m, dx, de, dv);
-	if (c->half != F32 && m->block[0].attn.qkv.r && !m->stack.interval)	/* else a block's memory is the next one's */
-		linears_output(c, self_attention_qkv(&m->block[0].attn), dx.dim[0], dx.dim[1], s->shared.dqkv);
+	late_places(c, m, dx.dim[0], dx.dim[1]);
 	stack_backward(c, &m->stack, dx, dit_first_block(m));
+	linears_make_later(c, s->shared.later);
 	dev_join(c->dev);
 	if (dit_patch_trains(m))
 		dit_patch_backward(c, m, dx);

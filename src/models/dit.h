@@ -57,6 +57,7 @@ struct dit_save {
 	struct tensor p1[DIT_TAPS], p2[DIT_TAPS], p[DIT_TAPS];		/* projector k: before silu, before silu, result */
 	struct linear_save time1_save, time2_save, t_block;
 	struct block_shared shared;
+	struct linears_later later;
 	struct block_save *block;
 	struct tensor *x;						/* [layers + 1]: inputs of the blocks, and the result */
 };
