@@ -83,24 +83,27 @@ block_trains(const struct block *l)
 
 /* The feed-forward and its residual. dxh: rank 0, or a copy of dx's end in its own type. */
 static void
-ff_backward(struct ctx *c, const struct block *l, const struct block_save *s, struct tensor dx, struct tensor dxh, struct tensor dm)
+ff_backward(struct ctx *c, const struct block *l, const struct block_save *s, struct tensor dx, struct tensor dxh, struct tensor dm,
+            const struct block_shared *sh)
 {
 	size_t mark = arena_mark(c->act);
-	struct tensor y = none, h, dz;
+	struct tensor y = none, h, dz = sh->dz;
 
-	linears_output(c, glu_ff_out(&l->ff), dx.dim[0], dx.dim[1], &dz);
-	h = dz.ld ? half_like(c, dx) : dz;
+	if (!sh->gated)
+		linears_output(c, glu_ff_out(&l->ff), dx.dim[0], dx.dim[1], &dz);
+	h = dz.ld || sh->gated ? half_like(c, dx) : dz;
 	if (dm.rank)
 		gate_grads(c->dev, dm, dx, s->ff_out, GATE2);
 	if (linear_wants_x(&l->ff.inverted)) {
 		y = linears_input(c, glu_ff_in(&l->ff), dx.dim[0], dx.dim[1]);
 		rms_modulate_forward(c->dev, y, s->r2, s->x2, s->m, SHIFT2, SCALE2);
 	}
-	gate_backward(c->dev, dz, dx, s->m, GATE2);
+	if (!sh->gated)
+		gate_backward(c->dev, dz, dx, s->m, GATE2);
 	glu_ff_backward(c, &l->ff, &s->ff, h, dz, y);
 	if (dm.rank)
 		rms_modulate_grads(c->dev, dm, h, s->x2, s->r2, SHIFT2, SCALE2);
-	rms_modulate_backward_half(c->dev, dx, dxh, h, s->x2, s->r2, s->m, SCALE2);
+	rms_modulate_backward_half(c->dev, dx, dxh, h, s->x2, s->r2, s->m, SCALE2, none, 0);
 	arena_release(c->act, mark);
 }
 
@@ -129,7 +132,9 @@ attn_backward(struct ctx *c, const struct block *l, const struct block_save *s, 
 	self_attention_backward(c, &l->attn, &s->attn, h, dz, y, sh->keys.cs, sh->keys.frame_mask, want_dy, late, sh->later);
 	if (dm.rank)
 		rms_modulate_grads(c->dev, dm, h, x, s->r1, SHIFT1, SCALE1);
-	if (want_dx)
+	if (want_dx && sh->below.rank)
+		rms_modulate_backward_half(c->dev, dx, sh->dz, h, x, s->r1, s->m, SCALE1, sh->below, GATE2);
+	else if (want_dx)
 		rms_modulate_backward(c->dev, dx, h, x, s->r1, s->m, SCALE1, true);
 	arena_release(c->act, mark);
 }
@@ -154,7 +159,7 @@ block_backward(struct ctx *c, const struct block *l, const struct block_save *s,
 	}
 	if (c->half != F32)
 		linears_output(c, cross_attention_out(&l->cross), dx.dim[0], dx.dim[1], &dxh);
-	ff_backward(c, l, s, dx, dxh, dm);
+	ff_backward(c, l, s, dx, dxh, dm, sh);
 	if (sh->hooks && sh->hooks->within)
 		sh->hooks->within(sh->hooks->me, sh->number);
 	cross_attention_backward(c, &l->cross, &s->cross, dx, sh->denc, dxh.rank ? dxh : dx, s->xh, &sh->keys, want_attn,

@@ -42,6 +42,9 @@ struct block_shared {
 	struct block_late {		/* where blocks of even and of odd numbers have gradients of q, k, v and of attentions' */
 		struct tensor dqkv[LINEARS], dz, dq, dkv[LINEARS];	/* results, of linears_output, or rank 0 */
 	} late[2];
+	struct tensor dz;		/* of linears_output(glu_ff_out), or rank 0: where the block above leaves, gated, what it hands down */
+	bool gated;			/* it has done so */
+	struct tensor below;		/* m of the block below, when that is to find the same; or rank 0 */
 	struct linears_later *later;	/* where a block's gradients wait for the next one's attention, with all of late; or NULL */
 	const struct stack_hooks *hooks;	/* NULL: nobody is told that a feed-forward's gradients are made */
 	int number;			/* of the block under way */

@@ -50,13 +50,27 @@ dit_first_block(const struct dit *m)
 	return i;
 }
 
+/* Whether projections come between block i and the one above. */
+static bool
+is_tap(const struct dit *m, int i)
+{
+	for (int k = 0; k < DIT_TAPS; k++)
+		if (m->cfg.tap[k] == i)
+			return true;
+	return false;
+}
+
 static void
 run_block_backward(struct ctx *c, void *me, int i, struct tensor dx, struct tensor x)
 {
 	struct dit *m = me;
 
+	struct block_shared *sh = &m->save.shared;
+
 	dit_projections_backward(c, m, i, dx);
-	m->save.shared.number = i;
+	sh->number = i;
+	sh->gated = sh->below.rank > 0;
+	sh->below = sh->dz.rank && i > dit_first_block(m) && !is_tap(m, i - 1) ? m->save.block[i - 1].m : (struct tensor){ 0 };
 	block_backward(c, &m->block[i], &m->save.block[i], dx, x, &m->save.shared, dit_patch_trains(m) || i > dit_first_block(m));
 }
 
@@ -209,6 +223,15 @@ adapters_alike(const struct dit *m)
 	return true;
 }
 
+static bool
+outs_alike(const struct dit *m)
+{
+	for (int i = 0; i < m->cfg.layers; i++)
+		if (m->block[i].ff.out.r != m->block[0].ff.out.r)
+			return false;
+	return true;
+}
+
 /* Where gradients outlive their block's pass, so that those of adapters may be made beside the next block's softmax attention, which
  * leaves the memory to them. Not where a block's memory is the next one's, or where somebody waits for a block's gradients. */
 static void
@@ -217,7 +240,10 @@ late_places(struct ctx *c, struct dit *m, int64_t B, int64_t T)
 	struct block_shared *sh = &m->save.shared;
 	const struct block *b = m->block;
 
+	sh->dz = sh->below = (struct tensor){ 0 };
 	m->save.later.n = 0;
+	if (c->half != F32 && !m->stack.interval && outs_alike(m))
+		linears_output(c, glu_ff_out(&b->ff), B, T, &sh->dz);
 	if (c->half == F32 || !b->attn.qkv.r || m->stack.interval)
 		return;
 	linears_output(c, self_attention_qkv(&b->attn), B, T, sh->late[0].dqkv);

@@ -55,12 +55,14 @@ rms_modulate_backward(struct dev *d, struct tensor dx, struct tensor dy, struct 
 
 void
 rms_modulate_backward_half(struct dev *d, struct tensor dx, struct tensor dxh, struct tensor dy, struct tensor x, struct tensor r,
-                           struct tensor m, int scale)
+                           struct tensor m, int scale, struct tensor mh, int gate)
 {
 	check(x, m, scale);
+	if (mh.rank)
+		check(x, mh, gate);
 	check_rows(r, x);
 	assert(tensor_same_shape(dx, x) && tensor_same_shape(dy, x) && (!dxh.rank || tensor_same_shape(dxh, x)));
-	d->k->rms_modulate_backward_half(d, dx, dxh, dy, x, r, m, scale);
+	d->k->rms_modulate_backward_half(d, dx, dxh, dy, x, r, m, scale, mh, gate);
 }
 
 void

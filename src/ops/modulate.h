@@ -20,9 +20,9 @@ void rms_modulate_forward(struct dev *d, struct tensor y, struct tensor r, struc
 /* dx = or += for dy; dx may be dy unless add. */
 void rms_modulate_backward(struct dev *d, struct tensor dx, struct tensor dy, struct tensor x, struct tensor r,
                            struct tensor m, int scale, bool add);
-/* dx +=, and dxh = dx in its own type unless of rank 0 */
+/* dx +=, and unless it is of rank 0 dxh = dx in its own type, or mh[gate] dx unless mh is of rank 0 */
 void rms_modulate_backward_half(struct dev *d, struct tensor dx, struct tensor dxh, struct tensor dy, struct tensor x,
-                                struct tensor r, struct tensor m, int scale);
+                                struct tensor r, struct tensor m, int scale, struct tensor mh, int gate);
 /* dm rows scale and shift += */
 void rms_modulate_grads(struct dev *d, struct tensor dm, struct tensor dy, struct tensor x, struct tensor r, int shift,
                         int scale);

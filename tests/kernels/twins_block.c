@@ -64,9 +64,15 @@ attention(struct dev *d, struct tensor *t)
 	d->k->attention_backward(d, t[7], t[8], t[9], t[10], t[2], t[3], t[4], t[0], t[1], t[5], t[6]);
 }
 
+static void
+norm_backward_gated(struct dev *d, struct tensor *t)
+{
+	d->k->rms_modulate_backward_half(d, t[0], t[1], t[2], t[3], t[4], t[5], 1, t[6], 3);
+}
+
 CALL(qkv_ready, t[0], t[1], t[2], t[3], t[4])
 CALL(gate_add_half, t[0], t[1], t[2], t[3], t[4], 2)
-CALL(rms_modulate_backward_half, t[0], t[1], t[2], t[3], t[4], t[5], 1)
+CALL(rms_modulate_backward_half, t[0], t[1], t[2], t[3], t[4], t[5], 1, (struct tensor){ 0 }, 0)
 CALL(rope_table, t[0], 1e4f)
 CALL(sinusoid, t[0], t[1])
 CALL(place, t[0], t[1], 3)
@@ -195,6 +201,10 @@ static const struct twin_case cases[] = {
 	  { X(77), X(77), X(77), X(77), R, N(3, { 3, 5, 77 }) }, ".hh .H." },
 	{ "rms_modulate_backward_half", rms_modulate_backward_half, 1e-6, 0,
 	  { X(80), X(80), X(80), X(80), R, N(3, { 3, 5, 80 }) }, ".hh .HH" },
+	{ "rms_modulate_backward_half", norm_backward_gated, 1e-6, 0,
+	  { X(77), X(77), X(77), X(77), R, N(3, { 3, 5, 77 }), N(3, { 3, 4, 77 }) }, ".hh .H." },
+	{ "rms_modulate_backward_half", norm_backward_gated, 1e-6, 0,
+	  { X(80), X(80), X(80), X(80), R, N(3, { 3, 5, 80 }), N(3, { 3, 4, 80 }) }, ".hh .HH" },
 	{ "modulation", modulation, 1e-6, 0, { N(3, { 3, 6, 77 }), N(2, { 6, 77 }), N(3, { 3, 6, 77 }) }, NULL },
 	{ "modulation", modulation, 1e-6, 0, { N(3, { 3, 2, 77 }), N(2, { 2, 77 }), N(3, { 3, 1, 77 }) }, NULL },
 	{ "modulation_backward", modulation_parts, 1e-6, 0, { N(3, { 3, 2, 77 }), N(2, { 2, 77 }), N(3, { 3, 1, 77 }) }, NULL },

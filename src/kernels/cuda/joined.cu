@@ -98,20 +98,23 @@ gate_both(struct gate_shape s, float *y, H *yh, const float *x, const Z *z, cons
 	store<N>(yh + n * s.ldh + c, v);
 }
 
-/* As modulate.cu's backward, always added; a block a row. */
+/* As modulate.cu's backward, always added; a block a row. gate: NULL, or what the copy is multiplied by. */
 struct norm_shape {
-	int64_t D, R, T, ldx, lddx, ldh, lddy;
+	int64_t D, R, T, ldx, lddx, ldh, lddy, Rh;
 };
 
 template <int N, class H, class DY>
 __global__ void
-norm_both(struct norm_shape s, float *dx, H *dxh, const DY *dy, const float *x, const float *r, const float *m)
+norm_both(struct norm_shape s, float *dx, H *dxh, const DY *dy, const float *x, const float *r, const float *m,
+          const float *gate)
 {
 	__shared__ float shared[32];
 	int64_t n = blockIdx.x;
 	float sum = 0.f, v[N], g[N], a[N], old[N], inv = r[n];
 
 	m += n / s.T * s.R * s.D;
+	if (gate)
+		gate += n / s.T * s.Rh * s.D;
 	x += n * s.ldx;
 	dx += n * s.lddx;
 	dxh += n * s.ldh;
@@ -134,6 +137,12 @@ norm_both(struct norm_shape s, float *dx, H *dxh, const DY *dy, const float *x, 
 		for (int i = 0; i < N; i++)
 			old[i] += inv * (g[i] * (1.f + a[i]) - v[i] * inv * mean);
 		store<N>(dx + c, old);
+		if (gate) {
+			load<N>(a, gate + c);
+#pragma unroll
+			for (int i = 0; i < N; i++)
+				old[i] *= a[i];
+		}
 		store<N>(dxh + c, old);
 	}
 }
@@ -190,9 +199,9 @@ cuda_gate_add_half(struct dev *d, struct tensor y, struct tensor yh, struct tens
 
 extern "C" void
 cuda_rms_modulate_backward_half(struct dev *d, struct tensor dx, struct tensor dxh, struct tensor dy, struct tensor x,
-                                struct tensor r, struct tensor m, int scale)
+                                struct tensor r, struct tensor m, int scale, struct tensor mh, int gate)
 {
-	struct norm_shape s = { x.dim[2], m.dim[1], x.dim[1], tensor_ld(x), tensor_ld(dx), 0, tensor_ld(dy) };
+	struct norm_shape s = { x.dim[2], m.dim[1], x.dim[1], tensor_ld(x), tensor_ld(dx), 0, tensor_ld(dy), mh.rank ? mh.dim[1] : 0 };
 	unsigned n = (unsigned)tensor_rows(x);
 
 	if (!dxh.rank) {
@@ -204,13 +213,13 @@ cuda_rms_modulate_backward_half(struct dev *d, struct tensor dx, struct tensor d
 	s.ldh = tensor_ld(dxh);
 	assert(dx.dtype == F32 && x.dtype == F32);
 	WITH_TYPE(dxh.dtype, H, WITH_TYPE(dy.dtype, DY, {
-		const float *row = cuda_in<float>(m) + scale * s.D;
-		if (cuda_by8(dx) && cuda_by8(dxh) && cuda_by8(dy) && cuda_by8(x) && cuda_by8(m))
+		const float *row = cuda_in<float>(m) + scale * s.D, *gates = mh.rank ? cuda_in<float>(mh) + gate * s.D : NULL;
+		if (cuda_by8(dx) && cuda_by8(dxh) && cuda_by8(dy) && cuda_by8(x) && cuda_by8(m) && (!mh.rank || cuda_by8(mh)))
 			norm_both<8><<<n, row_threads(s.D, 8), 0, cuda_stream(d)>>>(s, cuda_out<float>(dx), cuda_out<H>(dxh), cuda_in<DY>(dy),
-			                                                           cuda_in<float>(x), cuda_in<float>(r), row);
+			                                                           cuda_in<float>(x), cuda_in<float>(r), row, gates);
 		else
 			norm_both<1><<<n, row_threads(s.D, 1), 0, cuda_stream(d)>>>(s, cuda_out<float>(dx), cuda_out<H>(dxh), cuda_in<DY>(dy),
-			                                                           cuda_in<float>(x), cuda_in<float>(r), row);
+			                                                           cuda_in<float>(x), cuda_in<float>(r), row, gates);
 	}));
 	cuda_launched(d, "rms_modulate_backward_half");
 }

@@ -36,9 +36,11 @@ ref_gate_add_half(struct dev *d, struct tensor y, struct tensor yh, struct tenso
 
 void
 ref_rms_modulate_backward_half(struct dev *d, struct tensor dx, struct tensor dxh, struct tensor dy, struct tensor x,
-                               struct tensor r, struct tensor m, int scale)
+                               struct tensor r, struct tensor m, int scale, struct tensor mh, int gate)
 {
 	ref_rms_modulate_backward(d, dx, dy, x, r, m, scale, true);
-	if (dxh.rank)
+	if (dxh.rank && mh.rank)
+		ref_gate_backward(d, dxh, dx, mh, gate);
+	else if (dxh.rank)
 		ref_copy(d, dxh, dx);
 }
