@@ -4,6 +4,7 @@
  *
  * In an m16n8k16 product the order of k is free as long as both factors keep it, and so is what column or row a fragment's place
  * stands for: a lane takes 16 bytes of a row at a time and calls them what the product wants them to be. */
+#include "kernels/cuda/adapters_90.cuh"
 #include "kernels/cuda/adapters_wide.cuh"
 #include "kernels/cuda/mma.cuh"
 
@@ -456,6 +457,7 @@ extern "C" void
 cuda_adapters_grads(struct dev *d, const struct tensor *da, const struct tensor *db, struct tensor dh, struct tensor h,
                     struct tensor x, struct tensor dy, const struct adapters *m)
 {
+	static const struct tensor none[ADAPTERS] = {};
 	struct grads s = {};
 	int64_t in = tensor_cols(x), at = 0, from = 0, most = in;
 	int filled = 0;
@@ -464,6 +466,11 @@ cuda_adapters_grads(struct dev *d, const struct tensor *da, const struct tensor 
 	if (adapters_are_wide(m)) {
 		adapters_wide_grads(d, da, db, dh, h, x, dy, m);
 		return;
+	}
+	if (adapters_90_grads(d, da, db, dh, h, x, dy, m)) {
+		if (m->p == 0.f)
+			return;
+		db = none;
 	}
 	s.N = tensor_rows(x), s.cols = in, s.p = m->p;
 	for (int k = 0; k < m->n; k++)
