@@ -457,7 +457,6 @@ extern "C" void
 cuda_adapters_grads(struct dev *d, const struct tensor *da, const struct tensor *db, struct tensor dh, struct tensor h,
                     struct tensor x, struct tensor dy, const struct adapters *m)
 {
-	static const struct tensor none[ADAPTERS] = {};
 	struct grads s = {};
 	int64_t in = tensor_cols(x), at = 0, from = 0, most = in;
 	int filled = 0;
@@ -467,11 +466,8 @@ cuda_adapters_grads(struct dev *d, const struct tensor *da, const struct tensor 
 		adapters_wide_grads(d, da, db, dh, h, x, dy, m);
 		return;
 	}
-	if (adapters_90_grads(d, da, db, dh, h, x, dy, m)) {
-		if (m->p == 0.f)
-			return;
-		db = none;
-	}
+	if (adapters_90_grads(d, da, db, dh, h, x, dy, m))
+		return;
 	s.N = tensor_rows(x), s.cols = in, s.p = m->p;
 	for (int k = 0; k < m->n; k++)
 		most = m->out[k] > most ? m->out[k] : most;

@@ -247,12 +247,12 @@ adapters_90_grads(struct dev *d, const struct tensor *da, const struct tensor *d
 	int64_t most = 0;
 	int n = 0;
 
-	if (d->cuda->arch != 90 || !tensor_map_encoder() || !few_enough(m))
+	if (m->p > 0.f || d->cuda->arch != 90 || !tensor_map_encoder() || !few_enough(m))
 		return false;
 	if (!map_of(&map[0], dh) || !map_of(&map[1], x) || !map_of(&map[2], h) || !map_of(&map[3], dy))
 		return false;
 	s.N = (int)tensor_rows(x);
-	if (m->p == 0.f && any_wanted(da, m->n))
+	if (any_wanted(da, m->n))
 		n = add_das(s.item, da, tensor_cols(x), m);
 	n += add_dbs(s.item + n, db, m);
 	for (int i = 0; i < n; i++)

@@ -5,7 +5,7 @@
 
 #include "kernels/cuda/cuda.cuh"
 
-/* All of it, with drops only db's part; false, and nothing is done, on other devices. Same arguments as the kernel's. */
+/* False, and nothing is done, on other devices and with drops, whose masks change x on its way. Same arguments as the kernel's. */
 bool adapters_90_grads(struct dev *d, const struct tensor *da, const struct tensor *db, struct tensor dh, struct tensor h,
                        struct tensor x, struct tensor dy, const struct adapters *m);
 #endif

@@ -5,7 +5,8 @@
  * and allocate nothing but by cuda_scratch; after each launch stands cuda_launched(d, "NAME").
  *
  * Activations are F32 or BF16, as their tensors say: kernels are templates over the types, computing in float. Tensors whose
- * list line allows it may have rows apart (tensor_ld). Sums have a fixed order: no atomics on floats. */
+ * list line allows it may have rows apart (tensor_ld). Sums have a fixed order: no atomics on floats,
+ * but where one block alone adds to a number once. */
 #ifndef ACE_KERNELS_CUDA_CUH
 #define ACE_KERNELS_CUDA_CUH
 
