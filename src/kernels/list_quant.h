@@ -22,8 +22,17 @@
  *   s = max |c x| / 448, q = c x (448 / max) rounded to nearest even, 0 where s is 0.
  * f8_product: y [N, M] = s t (x w^T) + h right^T or h below + b + add, of x [N, K] with row scales s [N] and w [M, K] with row scales
  *   t [M], both F8, dense. On a GPU partial sums of K keep about 14 bits.
- * f8_turn: y [M, N] = x^T of x [N, M], numbers of a byte each, dense. */
+ * f8_turn: y [M, N] = x^T of x [N, M], numbers of a byte each, dense.
+ *
+ * What makes a matrix and brings it to fp8 at once, each as the kernel of list_block.h and f8_rows of what that stored, to the bit:
+ * rms_modulate_f8: y.   gate_add_half_f8: yh.   gate_backward_f8: dz.   rms_modulate_backward_half_f8: dxh.
+ * qkv_ready_backward_f8: dq, dk and dv, which lie side by side, as one matrix [N, 3 D]. */
 #include "num/tensor.h"
+
+/* What f8_rows of a matrix gives, and what weighs its columns. */
+struct f8_cast {
+	struct tensor q, s, c;		/* [N, K] F8, [N] F32; [K] F32 or rank 0 */
+};
 
 struct f8_product {
 	struct tensor y;		/* [N, M] F32 or BF16 */
@@ -42,5 +51,17 @@ struct f8_product {
 	                     struct tensor below))                                                                    \
 	K(f8_rows, ref, (struct dev * d, struct tensor q, struct tensor s, struct tensor x, struct tensor c))         \
 	K(f8_product, ref, (struct dev * d, const struct f8_product *p))                                              \
-	K(f8_turn, ref, (struct dev * d, struct tensor y, struct tensor x))
+	K(f8_turn, ref, (struct dev * d, struct tensor y, struct tensor x))                                           \
+	K(rms_modulate_f8, ref, (struct dev * d, struct tensor y, struct tensor r, struct tensor x, struct tensor m,  \
+	                         int shift, int scale, struct f8_cast f))                                             \
+	K(gate_add_half_f8, ref, (struct dev * d, struct tensor y, struct tensor yh, struct tensor x,                 \
+	                          struct tensor z, struct tensor m, int gate, struct f8_cast f))                      \
+	K(gate_backward_f8, ref, (struct dev * d, struct tensor dz, struct tensor dy, struct tensor m, int gate,      \
+	                          struct f8_cast f))                                                                  \
+	K(rms_modulate_backward_half_f8, ref, (struct dev * d, struct tensor dx, struct tensor dxh, struct tensor dy, \
+	                                       struct tensor x, struct tensor r, struct tensor m, int scale,          \
+	                                       struct f8_cast f))                                                     \
+	K(qkv_ready_backward_f8, ref, (struct dev * d, struct tensor dq, struct tensor dk, struct tensor dv,          \
+	                               struct tensor q, struct tensor k, struct tensor cs, struct tensor mask,        \
+	                               struct f8_cast f))
 #endif

@@ -55,10 +55,11 @@ block_forward(struct ctx *c, const struct block *l, struct block_save *s, struct
 
 	cross_attention_begin(c, &l->cross, &s->cross, &sh->keys);
 	modulation_forward(c->dev, s->m, l->table.value, sh->t);
-	rms_modulate_forward(c->dev, s->y1, s->r1, x, s->m, SHIFT1, SCALE1);
+	rms_modulate_cast(c->dev, s->y1, s->r1, x, s->m, SHIFT1, SCALE1, linears_cast(c, self_attention_qkv(&l->attn), s->y1, false));
 	z = modulation ? s->attn_out : s->xh;
 	self_attention_forward(c, &l->attn, &s->attn, z, s->y1, sh->keys.cs, sh->keys.frame_mask);
-	gate_add_half(c->dev, s->x1, c->half == F32 ? none : s->xh, x, z, s->m, GATE1);
+	gate_add_half(c->dev, s->x1, c->half == F32 ? none : s->xh, x, z, s->m, GATE1,
+	              linears_cast(c, cross_attention_q(&l->cross), s->xh, false));
 
 	cross_attention_forward(c, &l->cross, &s->cross, s->x2, s->xh, s->x1, &sh->keys);
 
@@ -66,7 +67,7 @@ block_forward(struct ctx *c, const struct block *l, struct block_save *s, struct
 	mark = arena_mark(c->act);
 	if (!h.rank)
 		h = linears_input(c, glu_ff_in(&l->ff), x.dim[0], x.dim[1]);
-	rms_modulate_forward(c->dev, h, s->r2, s->x2, s->m, SHIFT2, SCALE2);
+	rms_modulate_cast(c->dev, h, s->r2, s->x2, s->m, SHIFT2, SCALE2, linears_cast(c, glu_ff_in(&l->ff), h, false));
 	z = modulation ? s->ff_out : h;
 	glu_ff_forward(c, &l->ff, &s->ff, tail ? z : none, h);
 	if (y.rank)
@@ -99,11 +100,11 @@ ff_backward(struct ctx *c, const struct block *l, const struct block_save *s, st
 		rms_modulate_forward(c->dev, y, s->r2, s->x2, s->m, SHIFT2, SCALE2);
 	}
 	if (!sh->gated)
-		gate_backward(c->dev, dz, dx, s->m, GATE2);
+		gate_backward_cast(c->dev, dz, dx, s->m, GATE2, linears_cast(c, glu_ff_out(&l->ff), dz, true));
 	glu_ff_backward(c, &l->ff, &s->ff, h, dz, y);
 	if (dm.rank)
 		rms_modulate_grads(c->dev, dm, h, s->x2, s->r2, SHIFT2, SCALE2);
-	rms_modulate_backward_half(c->dev, dx, dxh, h, s->x2, s->r2, s->m, SCALE2, none, 0);
+	rms_modulate_backward_half(c->dev, dx, dxh, h, s->x2, s->r2, s->m, SCALE2, none, 0, linears_cast(c, cross_attention_out(&l->cross), dxh, true));
 	arena_release(c->act, mark);
 }
 
@@ -126,14 +127,14 @@ attn_backward(struct ctx *c, const struct block *l, const struct block_save *s, 
 		y = arena_like(c->act, x);
 		rms_modulate_forward(c->dev, y, s->r1, x, s->m, SHIFT1, SCALE1);
 	}
-	gate_backward(c->dev, dz, dx, s->m, GATE1);
+	gate_backward_cast(c->dev, dz, dx, s->m, GATE1, linears_cast(c, self_attention_out(&l->attn), dz, true));
 	if (at->dqkv[0].rank && tensor_ld(at->dqkv[0]) == l->attn.qkv.out + l->attn.qkv.r)
 		late = at->dqkv;
 	self_attention_backward(c, &l->attn, &s->attn, h, dz, y, sh->keys.cs, sh->keys.frame_mask, want_dy, late, sh->later);
 	if (dm.rank)
 		rms_modulate_grads(c->dev, dm, h, x, s->r1, SHIFT1, SCALE1);
 	if (want_dx && sh->below.rank)
-		rms_modulate_backward_half(c->dev, dx, sh->dz, h, x, s->r1, s->m, SCALE1, sh->below, GATE2);
+		rms_modulate_backward_half(c->dev, dx, sh->dz, h, x, s->r1, s->m, SCALE1, sh->below, GATE2, (struct f8_cast){ 0 });
 	else if (want_dx)
 		rms_modulate_backward(c->dev, dx, h, x, s->r1, s->m, SCALE1, true);
 	arena_release(c->act, mark);

@@ -27,8 +27,11 @@ void
 cross_attention_begin(struct ctx *c, const struct cross_attention *l, struct cross_attention_save *s,
                       const struct cross_attention_keys *keys)
 {
-	linears_output(c, cross_attention_kv(l), keys->enc.dim[0], keys->enc.dim[1], s->kv);
-	linears_forward_beside(c, cross_attention_kv(l), &s->kv_save, s->kv, keys->enc);
+	struct linears_use u = cross_attention_kv(l);
+
+	u.cast = keys->cast;
+	linears_output(c, u, keys->enc.dim[0], keys->enc.dim[1], s->kv);
+	linears_forward_beside(c, u, &s->kv_save, s->kv, keys->enc);
 }
 
 void

@@ -23,6 +23,7 @@ struct cross_attention_save {
 /* What the blocks of a model share: encoder tokens, their mask, the frames' mask, the rotary table. */
 struct cross_attention_keys {
 	struct tensor enc;		/* [B, M, D], with the room of linears_input(cross_attention_kv) of every block */
+	struct f8_cast cast;		/* enc in fp8, or rank 0 */
 	struct tensor mask;		/* [B, M] */
 	struct tensor frame_mask;	/* [B, T] */
 	struct tensor cs;		/* [2, >= max(T, M), d] */

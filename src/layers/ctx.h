@@ -16,6 +16,12 @@ struct weakening {
 	int64_t clip;		/* in the samples of the batch from here on */
 };
 
+/* A place where the matrix that the next product takes may be in fp8, put there by what made it. */
+struct cast_place {
+	struct tensor q, s;	/* [n] F8, [rows] F32; or rank 0 */
+	const void *of;		/* the matrix whose rows are there; NULL: none's */
+};
+
 struct ctx {
 	struct dev *dev;
 	struct arena *act;	/* saved for backward; scratch above a mark */
@@ -24,6 +30,7 @@ struct ctx {
 	enum dtype half;	/* of activations besides the residual stream: F32, or BF16 on a device that computes with it */
 	float tau;		/* of the block that runs: 0: nothing is weak */
 	int64_t weak;		/* the first sample that is */
+	struct cast_place cast;
 };
 
 /* Sets c for block i; ctx_weaken does it to q [B, ...]. Never in training. */

@@ -119,12 +119,43 @@ whole(struct ctx *c, const struct linears *g)
 	return w;
 }
 
-/* x [N, K] in fp8 on top of the arena. */
+void
+linears_cast_place(struct ctx *c, int64_t rows, int64_t width)
+{
+	c->cast = (struct cast_place){ .q = arena_tensor(c->act, F8, 1, rows * width), .s = arena_tensor(c->act, F32, 1, rows) };
+}
+
+struct f8_cast
+linears_cast(struct ctx *c, struct linears_use u, struct tensor x, bool back)
+{
+	struct f8_cast f = { .q = none };
+	int64_t rows, width = back ? u.g->out : u.g->in;
+
+	c->cast.of = NULL;
+	if (!packed(u) || !u.g->turned.rank || !c->cast.q.rank)
+		return f;
+	rows = tensor_rows(x);
+	if (c->cast.q.dim[0] < rows * width || c->cast.s.dim[0] < rows)
+		return f;
+	f.q = tensor_view(tensor_slice(c->cast.q, 0, rows * width), 2, rows, width);
+	f.s = tensor_slice(c->cast.s, 0, rows);
+	if (back)
+		f.c = u.g->scale;
+	c->cast.of = x.data;
+	return f;
+}
+
+/* x [N, K] in fp8, from where its maker put it or on top of the arena. */
 static struct tensor
 f8_of(struct ctx *c, struct tensor x, struct tensor weigh, struct tensor *scale)
 {
-	struct tensor q = arena_tensor(c->act, F8, 2, x.dim[0], x.dim[1]);
+	struct tensor q;
 
+	if (c->cast.of && c->cast.of == x.data) {
+		*scale = tensor_slice(c->cast.s, 0, x.dim[0]);
+		return tensor_view(tensor_slice(c->cast.q, 0, x.dim[0] * x.dim[1]), 2, x.dim[0], x.dim[1]);
+	}
+	q = arena_tensor(c->act, F8, 2, x.dim[0], x.dim[1]);
 	*scale = arena_tensor(c->act, F32, 1, x.dim[0]);
 	quant_f8_rows(c->dev, q, *scale, x, weigh);
 	return q;
@@ -132,11 +163,15 @@ f8_of(struct ctx *c, struct tensor x, struct tensor weigh, struct tensor *scale)
 
 /* y = x w^T + b + add, x and w in fp8, the adapters' part in 16 bits. */
 static void
-f8_forward(struct ctx *c, const struct linears *g, struct tensor y, struct tensor x, struct tensor add)
+f8_forward(struct ctx *c, struct linears_use u, struct tensor y, struct tensor x, struct tensor add)
 {
+	const struct linears *g = u.g;
 	struct f8_product p = { .y = y, .w = g->q, .t = g->scale, .b = g->b, .add = add };
 
-	p.x = f8_of(c, rows_of(x), none, &p.s);
+	if (u.cast.q.rank)
+		p.x = u.cast.q, p.s = u.cast.s;
+	else
+		p.x = f8_of(c, rows_of(x), none, &p.s);
 	if (g->r) {
 		p.h = room(x, g->in, g->r);
 		p.right = g->right;
@@ -174,9 +209,10 @@ packed_forward(struct ctx *c, struct linears_use u, const struct tensor y[], str
 	if (add.rank)
 		add = rows_of(add);
 	if (g->turned.rank)
-		f8_forward(c, g, ym, x, add);
+		f8_forward(c, u, ym, x, add);
 	else
 		rows_linear(c->dev, ym, with_columns(x, g->in + g->r), tensor_slice(whole(c, g), 0, g->out), g->b, add);
+	c->cast.of = NULL;
 }
 
 void
@@ -197,8 +233,8 @@ linears_forward(struct ctx *c, struct linears_use u, struct linears_save *s, con
 		rows_axpy(c->dev, y[0], add, 1.f);
 }
 
-/* Whether all of it can go on the side: no work space, no weights made for the moment, nothing of the base that trains. With F8
- * that is for backward alone: what forward takes on top of the arena would stay below what it keeps. */
+/* Whether all of it can go on the side: no work space, no weights made for the moment, nothing of the base that trains. What
+ * forward takes on top of the arena would stay below what it keeps: with F8 that is nothing only where the input is cast already. */
 static bool
 can_part(const struct ctx *c, struct linears_use u)
 {
@@ -213,7 +249,7 @@ can_part(const struct ctx *c, struct linears_use u)
 void
 linears_forward_beside(struct ctx *c, struct linears_use u, struct linears_save *s, const struct tensor y[], struct tensor x)
 {
-	if (!can_part(c, u) || u.g->q.rank) {
+	if (!can_part(c, u) || (u.g->q.rank && !u.cast.q.rank)) {
 		linears_forward(c, u, s, y, x, none);
 		return;
 	}
@@ -301,6 +337,7 @@ packed_backward(struct ctx *c, struct linears_use u, struct tensor dx, const str
 		          false, false, 1.f, beta);
 	if (want != LINEAR_NO_DX && g->r && !joined)
 		adapters_dx(c->dev, rows_of(dx), room(dy[0], g->out, g->r), g->below, &m);
+	c->cast.of = NULL;
 	base_grads(c, u, dy, x);
 	if (!g->r || !linears_want_x(u))
 		return;

@@ -14,6 +14,7 @@
 #define ACE_LAYERS_LINEARS_H
 
 #include "kernels/list_adapter.h"
+#include "kernels/list_quant.h"
 #include "layers/linear.h"
 
 enum { LINEARS = ADAPTERS, LINEARS_LATER = 4 };
@@ -38,6 +39,7 @@ struct linears_use {
 	const struct linear *l[LINEARS];
 	int n;
 	struct linears_later *later;	/* NULL: linears_backward makes adapters' gradients at once */
+	struct f8_cast cast;		/* their input in fp8 already, for forward, or rank 0 */
 };
 
 /* Adapters' gradients that are asked for and not made. Zero: none. */
@@ -57,6 +59,12 @@ struct linears_use linears_make(const struct linears *g, const struct linear *co
  * the type that c keeps activations in. */
 struct tensor linears_input(struct ctx *c, struct linears_use u, int64_t B, int64_t N);
 void linears_output(struct ctx *c, struct linears_use u, int64_t B, int64_t N, struct tensor y[]);
+
+/* Products in fp8 take their input, or the gradients of their results, by rows in e4m3. What makes the whole of x, or (back) of dy,
+ * may bring it there too: it is told where by linears_cast, and the call for u that follows takes it from there; rank 0: not wanted.
+ * c->cast, taken from c->act, has place for rows of so many columns; casts follow one another in it. */
+void linears_cast_place(struct ctx *c, int64_t rows, int64_t width);
+struct f8_cast linears_cast(struct ctx *c, struct linears_use u, struct tensor x, bool back);
 
 /* y[i] = layer i of x, + add (one layer only; rank 0: nothing). x of linears_input, whose room is written to; y of
  * linears_output, or for one layer any tensor. */

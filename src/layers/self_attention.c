@@ -57,6 +57,7 @@ self_attention_backward(struct ctx *c, const struct self_attention *l, const str
 	const struct tensor *qkv = s->qkv;
 	int64_t B = s->o.dim[0], T = s->o.dim[1];
 	struct tensor dout, d[LINEARS];
+	struct f8_cast cast = { .q = { 0 } };
 
 	if (!want_dx && !linears_train(self_attention_qkv(l))) {
 		linears_backward(c, self_attention_out(l), &s->out_save, dx, &dy, s->o, LINEAR_NO_DX, false);
@@ -72,7 +73,9 @@ self_attention_backward(struct ctx *c, const struct self_attention *l, const str
 		linears_output(c, in, B, T, d);
 	linears_backward(c, out, &s->out_save, dout, &dy, s->o, LINEAR_DX, false);
 	attend_linear_backward(c->dev, d[0], d[1], d[2], dout, qkv[0], qkv[1], qkv[2], s->o, s->den);
-	attend_qkv_ready_backward(c->dev, d[0], d[1], d[2], qkv[0], qkv[1], cs, mask);
+	if (want_dx)
+		cast = linears_cast(c, self_attention_qkv(l), d[0], true);
+	attend_qkv_ready_backward(c->dev, d[0], d[1], d[2], qkv[0], qkv[1], cs, mask, cast);
 	if (late)
 		dev_join(c->dev);
 	linears_backward(c, in, &s->qkv_save, dx, d, x, want_dx ? LINEAR_DX : LINEAR_NO_DX, false);

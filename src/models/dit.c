@@ -157,6 +157,15 @@ dit_front_ends(struct dit *m, enum dit_front front, bool backward)
 		m->front.after(m->front.me, front, backward);
 }
 
+/* Where the blocks' products are in fp8: for rows of the frames. */
+static void
+place_casts(struct ctx *c, const struct dit *m, int64_t rows, int64_t width)
+{
+	c->cast = (struct cast_place){ .of = NULL };
+	if (c->half != F32 && m->block[0].attn.qkv.turned.rank)
+		linears_cast_place(c, rows, width);
+}
+
 void
 dit_forward(struct ctx *c, struct dit *m, struct tensor v, const struct dit_input *in)
 {
@@ -182,6 +191,7 @@ dit_forward(struct ctx *c, struct dit *m, struct tensor v, const struct dit_inpu
 	dit_front_ends(m, DIT_TOKENS, false);
 	s->x[0] = arena_tensor(c->act, F32, 3, B, T, m->cfg.width);
 	dit_patch_forward(c, m, s->x[0]);
+	place_casts(c, m, B * T, m->cfg.width);
 	m->stack.me = m;
 	m->stack.forward = run_block;
 	m->stack.backward = run_block_backward;
@@ -276,6 +286,7 @@ dit_backward(struct ctx *c, struct dit *m, const struct dit_input *in, struct te
 	s->shared.denc = wanted(c, tensor_make(NULL, F32, 3, s->shared.keys.enc.dim), tokens);
 	final_backward(c, m, dx, de, dv);
 	late_places(c, m, dx.dim[0], dx.dim[1]);
+	place_casts(c, m, dx.dim[0] * dx.dim[1], 3 * m->cfg.width);	/* of q, k, v side by side */
 	stack_backward(c, &m->stack, dx, dit_first_block(m));
 	linears_make_later(c, s->shared.later);
 	dev_join(c->dev);

@@ -3,6 +3,7 @@
 #include "ops/attend.h"
 #include "ops/ends.h"
 #include "ops/modulate.h"
+#include "ops/quant.h"
 #include "ops/rows.h"
 
 #include <string.h>
@@ -120,6 +121,11 @@ dit_tokens_forward(struct ctx *c, struct dit *m)
 	if (Y > 0) {
 		dit_lyrics_forward(c, m, m->save.lyric);
 		embed(c, &m->lyric_proj, keys->enc, m->save.lyric, 1 + S);
+	}
+	if (c->half != F32 && m->block[0].cross.kv.turned.rank) {	/* once for all blocks */
+		keys->cast.q = arena_tensor(c->act, F8, 2, B * M, m->cfg.width);
+		keys->cast.s = arena_tensor(c->act, F32, 1, B * M);
+		quant_f8_rows(c->dev, keys->cast.q, keys->cast.s, keys->enc, keys->cast.c);
 	}
 	rows_fill(c->dev, keys->mask, 1.f);
 	if (m->opt.attention_masks) {

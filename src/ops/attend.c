@@ -129,10 +129,15 @@ attend_qkv_ready(struct dev *d, struct tensor q, struct tensor k, struct tensor 
 
 void
 attend_qkv_ready_backward(struct dev *d, struct tensor dq, struct tensor dk, struct tensor dv, struct tensor q, struct tensor k,
-                          struct tensor cs, struct tensor mask)
+                          struct tensor cs, struct tensor mask, struct f8_cast cast)
 {
 	check_table(q, cs);
 	check_mask(q, mask);
 	assert(tensor_same(dq, q) && tensor_same(dk, q) && tensor_same(dv, q) && tensor_same(k, q));
-	d->k->qkv_ready_backward(d, dq, dk, dv, q, k, cs, mask);
+	if (!cast.q.rank) {
+		d->k->qkv_ready_backward(d, dq, dk, dv, q, k, cs, mask);
+		return;
+	}
+	assert(cast.q.dim[0] == tensor_rows(q) && cast.q.dim[1] == 3 * q.dim[2] && tensor_ld(dq) >= cast.q.dim[1]);
+	d->k->qkv_ready_backward_f8(d, dq, dk, dv, q, k, cs, mask, cast);
 }

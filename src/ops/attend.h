@@ -7,6 +7,7 @@
 #define ACE_OPS_ATTEND_H
 
 #include "dev/dev.h"
+#include "kernels/list_quant.h"
 #include "num/tensor.h"
 
 void attend_rope_table(struct dev *d, struct tensor cs, float theta);
@@ -19,10 +20,11 @@ void attend_rope_relu_backward(struct dev *d, struct tensor dx, struct tensor dy
                                struct tensor mask);
 void attend_mask_rows(struct dev *d, struct tensor y, struct tensor x, struct tensor mask);
 
-/* q, k = relu(mask rope(.)), v = mask v, in place; and their gradients, in place, given the q and k so made. */
+/* q, k = relu(mask rope(.)), v = mask v, in place; and their gradients, in place, given the q and k so made; cast: of rank 0,
+ * or where the gradients, then side by side, go in fp8 as well (ops/quant.h). */
 void attend_qkv_ready(struct dev *d, struct tensor q, struct tensor k, struct tensor v, struct tensor cs, struct tensor mask);
 void attend_qkv_ready_backward(struct dev *d, struct tensor dq, struct tensor dk, struct tensor dv, struct tensor q,
-                               struct tensor k, struct tensor cs, struct tensor mask);
+                               struct tensor k, struct tensor cs, struct tensor mask, struct f8_cast cast);
 
 /* Linear attention (A. Katharopoulos et al., Transformers are RNNs, 2020, eq. 5 without causality, feature map relu). */
 void attend_linear(struct dev *d, struct tensor o, struct tensor den, struct tensor q, struct tensor k, struct tensor v);

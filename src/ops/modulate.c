@@ -18,6 +18,13 @@ check_rows(struct tensor r, struct tensor x)
 	assert(r.dtype == F32 && r.rank == 2 && r.dim[0] == x.dim[0] && r.dim[1] == x.dim[1]);
 }
 
+static void
+check_cast(struct f8_cast f, struct tensor x)
+{
+	assert(f.q.dtype == F8 && f.q.dim[1] == x.dim[2] && f.q.dim[0] == tensor_rows(x) && tensor_count(f.s) == tensor_rows(x));
+	assert(!f.c.rank || tensor_count(f.c) == x.dim[2]);
+}
+
 void
 modulation_forward(struct dev *d, struct tensor m, struct tensor table, struct tensor t)
 {
@@ -44,6 +51,21 @@ rms_modulate_forward(struct dev *d, struct tensor y, struct tensor r, struct ten
 }
 
 void
+rms_modulate_cast(struct dev *d, struct tensor y, struct tensor r, struct tensor x, struct tensor m, int shift, int scale,
+                  struct f8_cast cast)
+{
+	if (!cast.q.rank) {
+		rms_modulate_forward(d, y, r, x, m, shift, scale);
+		return;
+	}
+	check(x, m, shift);
+	check(y, m, scale);
+	check_rows(r, x);
+	check_cast(cast, y);
+	d->k->rms_modulate_f8(d, y, r, x, m, shift, scale, cast);
+}
+
+void
 rms_modulate_backward(struct dev *d, struct tensor dx, struct tensor dy, struct tensor x, struct tensor r, struct tensor m,
                       int scale, bool add)
 {
@@ -55,14 +77,20 @@ rms_modulate_backward(struct dev *d, struct tensor dx, struct tensor dy, struct 
 
 void
 rms_modulate_backward_half(struct dev *d, struct tensor dx, struct tensor dxh, struct tensor dy, struct tensor x, struct tensor r,
-                           struct tensor m, int scale, struct tensor mh, int gate)
+                           struct tensor m, int scale, struct tensor mh, int gate, struct f8_cast cast)
 {
 	check(x, m, scale);
 	if (mh.rank)
 		check(x, mh, gate);
 	check_rows(r, x);
 	assert(tensor_same_shape(dx, x) && tensor_same_shape(dy, x) && (!dxh.rank || tensor_same_shape(dxh, x)));
-	d->k->rms_modulate_backward_half(d, dx, dxh, dy, x, r, m, scale, mh, gate);
+	assert(!mh.rank || !cast.q.rank);
+	if (cast.q.rank) {
+		check_cast(cast, dxh);
+		d->k->rms_modulate_backward_half_f8(d, dx, dxh, dy, x, r, m, scale, cast);
+	} else {
+		d->k->rms_modulate_backward_half(d, dx, dxh, dy, x, r, m, scale, mh, gate);
+	}
 }
 
 void
@@ -83,11 +111,17 @@ gate_add(struct dev *d, struct tensor y, struct tensor x, struct tensor z, struc
 }
 
 void
-gate_add_half(struct dev *d, struct tensor y, struct tensor yh, struct tensor x, struct tensor z, struct tensor m, int gate)
+gate_add_half(struct dev *d, struct tensor y, struct tensor yh, struct tensor x, struct tensor z, struct tensor m, int gate,
+              struct f8_cast cast)
 {
 	check(x, m, gate);
 	assert(tensor_same(y, x) && tensor_same_shape(z, x) && (!yh.rank || tensor_same_shape(yh, x)));
-	d->k->gate_add_half(d, y, yh, x, z, m, gate);
+	if (cast.q.rank) {
+		check_cast(cast, yh);
+		d->k->gate_add_half_f8(d, y, yh, x, z, m, gate, cast);
+	} else {
+		d->k->gate_add_half(d, y, yh, x, z, m, gate);
+	}
 }
 
 void
@@ -96,6 +130,19 @@ gate_backward(struct dev *d, struct tensor dz, struct tensor dy, struct tensor m
 	check(dy, m, gate);
 	assert(tensor_same_shape(dz, dy));
 	d->k->gate_backward(d, dz, dy, m, gate);
+}
+
+void
+gate_backward_cast(struct dev *d, struct tensor dz, struct tensor dy, struct tensor m, int gate, struct f8_cast cast)
+{
+	if (!cast.q.rank) {
+		gate_backward(d, dz, dy, m, gate);
+		return;
+	}
+	check(dy, m, gate);
+	assert(tensor_same_shape(dz, dy));
+	check_cast(cast, dz);
+	d->k->gate_backward_f8(d, dz, dy, m, gate, cast);
 }
 
 void

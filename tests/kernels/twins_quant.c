@@ -89,8 +89,78 @@ f8_turn(struct dev *d, struct tensor *t)
 	d->k->f8_turn(d, t[0], t[1]);
 }
 
+/* What was brought to fp8 beside x is what f8_rows makes of x: w, their difference, is 0 to the bit. v, q and s are left 0. */
+static void
+same_cast(struct dev *d, struct tensor x, struct f8_cast f, struct tensor w, struct tensor v)
+{
+	struct tensor none = { 0 };
+
+	d->k->dequantize(d, w, f.q, f.s, none, none);
+	d->k->f8_rows(d, f.q, f.s, x, f.c);
+	d->k->dequantize(d, v, f.q, f.s, none, none);
+	d->k->axpy(d, w, v, -1.f);
+	d->k->fill(d, v, 0.f);
+	d->k->f8_rows(d, f.q, f.s, v, none);
+}
+
+static void
+rms_modulate_f8(struct dev *d, struct tensor *t)
+{
+	struct f8_cast f = { t[0], t[1], { 0 } };
+
+	d->k->rms_modulate_f8(d, t[4], t[5], t[6], t[7], 3, 1, f);
+	same_cast(d, t[4], f, t[2], t[3]);
+}
+
+static void
+gate_add_half_f8(struct dev *d, struct tensor *t)
+{
+	struct f8_cast f = { t[0], t[1], { 0 } };
+
+	d->k->gate_add_half_f8(d, t[5], t[4], t[6], t[7], t[8], 2, f);
+	same_cast(d, t[4], f, t[2], t[3]);
+}
+
+static void
+gate_backward_f8(struct dev *d, struct tensor *t)
+{
+	struct f8_cast f = { t[0], t[1], t[7] };
+
+	d->k->gate_backward_f8(d, t[4], t[5], t[6], 2, f);
+	same_cast(d, t[4], f, t[2], t[3]);
+}
+
+static void
+rms_modulate_backward_half_f8(struct dev *d, struct tensor *t)
+{
+	struct f8_cast f = { t[0], t[1], t[10] };
+
+	d->k->rms_modulate_backward_half_f8(d, t[5], t[4], t[6], t[7], t[8], t[9], 1, f);
+	same_cast(d, t[4], f, t[2], t[3]);
+}
+
+/* t[4]: dq, dk and dv side by side; t[5 .. 7]: what q, k and v are made of. */
+static void
+qkv_ready_backward_f8(struct dev *d, struct tensor *t)
+{
+	struct f8_cast f = { t[0], t[1], t[10] };
+	int64_t D = t[5].dim[2];
+
+	d->k->qkv_ready(d, t[5], t[6], t[7], t[8], t[9]);
+	d->k->qkv_ready_backward_f8(d, tensor_columns(t[4], 0, D), tensor_columns(t[4], D, D), tensor_columns(t[4], 2 * D, D), t[5], t[6],
+	                            t[8], t[9], f);
+	same_cast(d, t[4], f, t[2], t[3]);
+}
+
 #define T(type, ...) { type, __VA_ARGS__, TWIN_NORMAL }
 #define ZERO(type, ...) { type, __VA_ARGS__, TWIN_ZERO }
+/* The cast of [3, 71, D] and two places to compare it in. */
+#define CAST(D) ZERO(F8, 2, { 213, D }), ZERO(F32, 1, { 213 }), ZERO(F32, 2, { 213, D }), ZERO(F32, 2, { 213, D })
+#define X(D) T(F32, 3, { 3, 71, D })
+#define M(D) T(F32, 3, { 3, 5, D })
+#define C(D) T(F32, 1, { D })
+#define R { F32, 2, { 3, 71 }, TWIN_POSITIVE }
+#define MASK { F32, 2, { 3, 71 }, TWIN_MASK }
 /* What is stored in 8 bits or 4 is compared to the bit. */
 static const struct twin_case cases[] = {
 	{ "quantize", make, 1e-6, 0, { T(I8, 2, { 37, 203 }), T(F32, 1, { 37 }), T(F32, 2, { 37, 203 }) }, NULL },
@@ -129,6 +199,22 @@ static const struct twin_case cases[] = {
 	{ "f8_rows", f8_rows_weighed, 1e-6, 0,
 	  { T(F8, 2, { 5, 520 }), T(F32, 1, { 5 }), T(F32, 2, { 5, 520 }), T(F32, 1, { 520 }) }, "..h. ..H." },
 	{ "f8_rows", f8_rows, 1e-6, 0, { T(F8, 2, { 2, 16 }), T(F32, 1, { 2 }), ZERO(F32, 2, { 2, 16 }) }, NULL },
+	{ "rms_modulate_f8", rms_modulate_f8, 1e-6, 0, { CAST(77), X(77), R, X(77), M(77) }, "....h... ....s..." },
+	{ "rms_modulate_f8", rms_modulate_f8, 1e-6, 0, { CAST(2560), X(2560), R, X(2560), M(2560) }, "!....h... ....H.H." },
+	{ "rms_modulate_f8", rms_modulate_f8, 1e-6, 0, { CAST(88), X(88), R, X(88), M(88) }, "....h... ....H.H." },
+	{ "gate_add_half_f8", gate_add_half_f8, 1e-6, 0, { CAST(77), X(77), X(77), X(77), X(77), M(77) }, "....h.... ....h..h." },
+	{ "gate_add_half_f8", gate_add_half_f8, 1e-6, 0, { CAST(520), X(520), X(520), X(520), X(520), M(520) },
+	  "....h.... ....h..h. ....H..H." },
+	{ "gate_backward_f8", gate_backward_f8, 1e-6, 0, { CAST(77), X(77), X(77), M(77), C(77) }, "....h..." },
+	{ "gate_backward_f8", gate_backward_f8, 1e-6, 0, { CAST(520), X(520), X(520), M(520), C(520) }, "....h... ....H... ....HH.." },
+	{ "rms_modulate_backward_half_f8", rms_modulate_backward_half_f8, 1e-6, 0,
+	  { CAST(77), X(77), X(77), X(77), X(77), R, M(77), C(77) }, "....h......" },
+	{ "rms_modulate_backward_half_f8", rms_modulate_backward_half_f8, 1e-6, 0,
+	  { CAST(520), X(520), X(520), X(520), X(520), R, M(520), C(520) }, "....h...... ....H.H...." },
+	{ "qkv_ready_backward_f8", qkv_ready_backward_f8, 1e-6, 0,
+	  { CAST(270), X(270), X(90), X(90), X(90), T(F32, 3, { 2, 80, 30 }), MASK, C(270) }, "....hhhh... ....HHHH..." },
+	{ "qkv_ready_backward_f8", qkv_ready_backward_f8, 1e-6, 0,
+	  { CAST(1248), X(1248), X(416), X(416), X(416), T(F32, 3, { 2, 80, 32 }), MASK, C(1248) }, "....hhhh... ....HHHH..." },
 	{ "f8_product", f8_product, 1e-3, 0,
 	  { T(F32, 2, { 131, 272 }), T(F8, 2, { 131, 208 }), T(F32, 1, { 131 }), T(F8, 2, { 272, 208 }), T(F32, 1, { 272 }) }, "h.... H...." },
 	{ "f8_product", f8_product, 1e-3, 0,

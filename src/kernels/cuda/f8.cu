@@ -2,8 +2,6 @@
 /* f8.cu - products in fp8: rows brought to e4m3, then cuBLASLt's product, else plain tiles */
 #include "kernels/cuda/f8.cuh"
 
-#include <cuda_fp8.h>
-
 extern "C" {
 #include "kernels/cuda/lt.h"
 }
@@ -11,19 +9,6 @@ extern "C" {
 namespace {
 
 enum { THREADS = 256, TILE = 32, SIDE = 8 };
-
-__device__ __forceinline__ uint32_t
-two_of(float a, float b)
-{
-	return __nv_cvt_float2_to_fp8x2(make_float2(a, b), __NV_SATFINITE, __NV_E4M3);
-}
-
-/* What brings a row whose greatest is top to 448 and below. */
-__device__ __forceinline__ float
-up_of(float top)
-{
-	return __fdiv_rn(top, 448.f) == 0.f ? 0.f : __fdiv_rn(448.f, top);
-}
 
 /* One number at a time, a block a row. */
 template <class X>
@@ -39,7 +24,7 @@ to_rows(uint8_t *q, float *scale, const X *x, const float *c, int width, int64_t
 	for (int k = (int)threadIdx.x; k < width; k += THREADS)
 		top = fmaxf(top, fabsf(c ? to_float(x[k]) * c[k] : to_float(x[k])));
 	top = block_max(top, shared);
-	up = up_of(top);
+	up = f8_up(top);
 	if (threadIdx.x == 0)
 		scale[row] = __fdiv_rn(top, 448.f);
 	for (int k = (int)threadIdx.x; k < width; k += THREADS)
@@ -57,36 +42,14 @@ to_rows_wide(uint8_t *__restrict__ q, float *__restrict__ scale, const bf16 *__r
 	__shared__ float shared[32];
 	int from = (int)threadIdx.x * PIECE, step = (int)blockDim.x * PIECE;
 	int64_t row = blockIdx.x;
-	float v[PIECES][8] = {}, w[8], top = 0.f, up;
+	float v[PIECES][8] = {};
 
 	x += row * ldx;
-	q += row * width;
 #pragma unroll
 	for (int i = 0; i < PIECES; i++)
 		if (from + i * step < width)
 			load8(v[i], x + from + i * step);
-#pragma unroll
-	for (int i = 0; i < PIECES; i++) {
-		if (WEIGHED && from + i * step < width) {
-			load8(w, c + from + i * step);
-#pragma unroll
-			for (int j = 0; j < 8; j++)
-				v[i][j] *= w[j];
-		}
-#pragma unroll
-		for (int j = 0; j < 8; j++)
-			top = fmaxf(top, fabsf(v[i][j]));
-	}
-	top = block_max(top, shared);
-	up = up_of(top);
-	if (threadIdx.x == 0)
-		scale[row] = __fdiv_rn(top, 448.f);
-#pragma unroll
-	for (int i = 0; i < PIECES; i++)
-		if (from + i * step < width)
-			*reinterpret_cast<uint2 *>(q + from + i * step) =
-				make_uint2(two_of(v[i][0] * up, v[i][1] * up) | two_of(v[i][2] * up, v[i][3] * up) << 16,
-				           two_of(v[i][4] * up, v[i][5] * up) | two_of(v[i][6] * up, v[i][7] * up) << 16);
+	f8_row<WEIGHED>(q + row * width, scale + row, v, c, from, step, width, shared);
 }
 
 /* A thread one number of y: for shapes that cuBLASLt has no way for. */

@@ -44,3 +44,46 @@ ref_rms_modulate_backward_half(struct dev *d, struct tensor dx, struct tensor dx
 	else if (dxh.rank)
 		ref_copy(d, dxh, dx);
 }
+
+void
+ref_rms_modulate_f8(struct dev *d, struct tensor y, struct tensor r, struct tensor x, struct tensor m, int shift, int scale,
+                    struct f8_cast f)
+{
+	ref_rms_modulate(d, y, r, x, m, shift, scale);
+	ref_f8_rows(d, f.q, f.s, y, f.c);
+}
+
+void
+ref_gate_add_half_f8(struct dev *d, struct tensor y, struct tensor yh, struct tensor x, struct tensor z, struct tensor m, int gate,
+                     struct f8_cast f)
+{
+	ref_gate_add_half(d, y, yh, x, z, m, gate);
+	ref_f8_rows(d, f.q, f.s, yh, f.c);
+}
+
+void
+ref_gate_backward_f8(struct dev *d, struct tensor dz, struct tensor dy, struct tensor m, int gate, struct f8_cast f)
+{
+	ref_gate_backward(d, dz, dy, m, gate);
+	ref_f8_rows(d, f.q, f.s, dz, f.c);
+}
+
+void
+ref_rms_modulate_backward_half_f8(struct dev *d, struct tensor dx, struct tensor dxh, struct tensor dy, struct tensor x,
+                                  struct tensor r, struct tensor m, int scale, struct f8_cast f)
+{
+	ref_rms_modulate_backward_half(d, dx, dxh, dy, x, r, m, scale, (struct tensor){ 0 }, 0);
+	ref_f8_rows(d, f.q, f.s, dxh, f.c);
+}
+
+void
+ref_qkv_ready_backward_f8(struct dev *d, struct tensor dq, struct tensor dk, struct tensor dv, struct tensor q, struct tensor k,
+                          struct tensor cs, struct tensor mask, struct f8_cast f)
+{
+	struct tensor all = dq;
+
+	all.ld = tensor_ld(dq);
+	all.dim[2] *= 3;
+	ref_qkv_ready_backward(d, dq, dk, dv, q, k, cs, mask);
+	ref_f8_rows(d, f.q, f.s, all, f.c);
+}
