@@ -120,7 +120,7 @@ sum_grads(const __grid_constant__ CUtensorMap dh, const __grid_constant__ CUtens
 			wg::barrier_init(empty + 8 * i, GROUP / 32);
 		}
 	wg::barriers_ready();
-	if (threadIdx.x == GROUP) {
+	if (threadIdx.x == GROUP) {		/* the others of its warp wait below */
 		const CUtensorMap *left = w.back ? &h : &dh, *right = w.back ? &dy : &x;
 		for (int i = 0; i < turns; i++) {
 			int at = i % STAGES;
@@ -133,6 +133,8 @@ sum_grads(const __grid_constant__ CUtensorMap dh, const __grid_constant__ CUtens
 				wg::fetch(to + j * BOX, right, w.right + c0 + j * WIDE, i * TALL, 0, bar);
 		}
 	}
+	if (threadIdx.x >= GROUP)
+		__syncwarp();
 	if (threadIdx.x < GROUP && w.n <= 2)
 		sum<2>(part, base, full, empty, turns);
 	else if (threadIdx.x < GROUP)

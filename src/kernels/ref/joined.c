@@ -2,6 +2,9 @@
 /* joined.c - kernels that are others, one after the other */
 #include "kernels/kernels.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 void
 ref_rope_both(struct dev *d, struct tensor a, struct tensor b, struct tensor cs, bool backward)
 {
@@ -76,14 +79,38 @@ ref_rms_modulate_backward_half_f8(struct dev *d, struct tensor dx, struct tensor
 	ref_f8_rows(d, f.q, f.s, dxh, f.c);
 }
 
+/* Columns at .. of all, which have a matrix of their own in part, brought there or back. */
+static void
+move_columns(struct tensor all, int64_t at, struct tensor part, bool back)
+{
+	int64_t D = part.dim[2], ld = tensor_ld(all);
+
+	for (int64_t n = 0; n < tensor_rows(part); n++) {
+		float *wide = (float *)all.data + n * ld + at, *own = (float *)part.data + n * D;
+		memcpy(back ? wide : own, back ? own : wide, (size_t)D * sizeof *own);
+	}
+}
+
 void
 ref_qkv_ready_backward_f8(struct dev *d, struct tensor dq, struct tensor dk, struct tensor dv, struct tensor q, struct tensor k,
                           struct tensor cs, struct tensor mask, struct f8_cast f)
 {
-	struct tensor all = dq;
+	struct tensor all = dq, part[3] = { dq, dk, dv };
+	float *own = malloc((size_t)(3 * tensor_count(dq)) * sizeof *own + 1);
 
+	if (!own) {
+		d->status = ace_fail(ACE_ENOMEM, "no memory for q, k and v side by side");
+		return;
+	}
 	all.ld = tensor_ld(dq);
 	all.dim[2] *= 3;
-	ref_qkv_ready_backward(d, dq, dk, dv, q, k, cs, mask);
+	for (int i = 0; i < 3; i++) {
+		part[i].data = own + i * tensor_count(dq), part[i].ld = 0;
+		move_columns(all, i * dq.dim[2], part[i], false);
+	}
+	ref_qkv_ready_backward(d, part[0], part[1], part[2], q, k, cs, mask);
+	for (int i = 0; i < 3; i++)
+		move_columns(all, i * dq.dim[2], part[i], true);
+	free(own);
 	ref_f8_rows(d, f.q, f.s, all, f.c);
 }
