@@ -95,7 +95,8 @@ man_tail(const struct program *p, FILE *out)
 		      "config.env are read as well\n.TP\n.I config/NAME/multidatabackend.json\nthe data set list, unless "
 		      "data_backend_config names another\n", out);
 		fputs(".SH ENVIRONMENT\nThe names at the options above, and TRAINER_EXTRA_ARGS, whose words join the command "
-		      "line.\n", out);
+		      "line. ACE_CODE_FILE names a file for the exit status that several ranks agreed on, which a launcher that "
+		      "kills the last of them may not report.\n", out);
 	}
 	man_examples(out, p->examples);
 	fputs(".SH SEE ALSO\n", out);

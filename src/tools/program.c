@@ -148,6 +148,19 @@ load_and_run(const struct job *job, struct settings *s, struct comm *c, int argc
 	return job->ranks(s, c);
 }
 
+/* For the script that started the ranks: a launcher may kill those that have not ended yet, and report that instead. */
+static void
+note_code(int code)
+{
+	const char *path = getenv("ACE_CODE_FILE");
+	FILE *f = path && *path ? fopen(path, "w") : NULL;
+
+	if (!f)
+		return;
+	fprintf(f, "%d\n", code);
+	fclose(f);
+}
+
 static int
 main_of(const char *name, const struct job *job, int argc, char **argv)
 {
@@ -176,8 +189,10 @@ main_of(const char *name, const struct job *job, int argc, char **argv)
 		st = load_and_run(job, &s, c, argc, argv);
 		msg_progress_end();
 		if (st != ACE_OK && comm_agreed(c)) {	/* before the first of the ranks ends */
-			if (speaks)
+			if (speaks) {
+				note_code(status_exit_code(st));
 				say_failure(name, st);
+			}
 			said = true;
 		}
 		st = comm_close(&c, st);

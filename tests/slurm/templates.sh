@@ -5,14 +5,15 @@
 nodes=1
 # shellcheck source=begin
 . "${top_srcdir:-.}/tests/slurm/begin"
-echo 1..15
+echo 1..16
 MPI=pmix
 srun --mpi=pmix true 2> /dev/null || MPI=none # a SLURM without its PMIx library
 ACE_BIN=$tmp/bin
 export MPI ACE_BIN
 unset PARTITION NODES TASKS LAUNCHER MPIRUN SHARDS TIME CPUS MEM SBATCH_EXTRA MAX_RESTARTS MAX_FAILURES
 
-# a stand-in ends with the next code of its list; "wait" waits for the signal to stop, then ends with 75; "deaf" is ended by it
+# a stand-in ends with the next code of its list; "wait" waits for the signal to stop, then ends with 75; "deaf" is ended by it;
+# "agreed" is killed when all ranks have agreed on 78
 mkdir "$tmp/bin"
 cat > "$tmp/bin/ace-train" << 'EOF'
 #!/bin/sh
@@ -21,6 +22,7 @@ echo "$name $*" >> calls
 set -- $(cat codes 2> /dev/null)
 code=${1:-0}
 [ $# -eq 0 ] || { shift; echo "$*" > codes; }
+[ "$code" != agreed ] || { echo 78 > "$ACE_CODE_FILE"; code=137; }
 [ "$code" != deaf ] || { echo waiting > waiting; while :; do sleep 0.1; done; }
 [ "$code" = wait ] || exit "$code"
 trap 'exit 75' USR1 TERM
@@ -74,6 +76,7 @@ case_of failures 76 76 76 76 && MAX_FAILURES=1 submit train.sbatch env=a
 for code in 137 1; do
 	case_of "rank$code" $code 0 0 0 && sbatch --parsable --ntasks=2 --overcommit "$top/slurm/train.sbatch" env=a > job
 done
+case_of agreed agreed agreed && sbatch --parsable --ntasks=2 --overcommit "$top/slurm/train.sbatch" env=a > job
 case_of two && sbatch --parsable --ntasks=2 --overcommit "$top/slurm/train.sbatch" env=a > job
 case_of words && submit train.sbatch env=a "prompt=two words"
 case_of wrong 78 && submit train.sbatch env=a
@@ -96,6 +99,9 @@ result $? "a job gets its words, and its log has its name and number"
 
 ended wrong && shows "JobState=FAILED" && shows "ExitCode=78:0" && [ "$(calls ace-train)" -eq 1 ]
 result $? "a wrong configuration is not tried again, and its code is the job's"
+
+ended agreed && shows "JobState=FAILED" && shows "ExitCode=78:0" && ! said "queued again"
+result $? "nor is one that all ranks agreed on, though one of them was killed behind that"
 
 ended two && shows "JobState=COMPLETED" && [ "$(calls 'ace-train env=a')" -eq 2 ] && said "2 task(s)"
 result $? "each task is a rank"

@@ -163,7 +163,9 @@ for victim in 1 2; do
 done
 result $bad "a disk that is full for one rank ends all with 74 and one line; the last checkpoint is there, and the next start goes on bit for bit"
 
+export ACE_CODE_FILE="$tmp/agreed"
 train wrong model="$tmp/nothing"
 [ $code -eq 66 ] && [ "$(grep -c 'no such folder' "$tmp/err")" -eq 1 ] && [ ! -e "$tmp/wrong" ] && ! train wrong num_processes=2 &&
-	[ $code -eq 78 ] && [ "$(grep -c 'num_processes=2, and the launcher has started 3' "$tmp/err")" -eq 1 ]
-result $? "what is wrong for all is said once"
+	[ $code -eq 78 ] && [ "$(grep -c 'num_processes=2, and the launcher has started 3' "$tmp/err")" -eq 1 ] &&
+	[ "$(cat "$tmp/agreed")" = 78 ]
+result $? "what is wrong for all is said once, and its code noted where asked"
