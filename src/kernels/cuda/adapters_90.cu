@@ -8,12 +8,6 @@
 #include "kernels/cuda/tensor_map.cuh"
 #include "kernels/cuda/wgmma.cuh"
 
-#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-#define HOPPER 1
-#else
-#define HOPPER 0
-#endif
-
 namespace {
 
 enum { GROUP = 128, THREADS = GROUP + 32, STRIPS = 2, TALL = 64, WIDE = 64, ALL = STRIPS * WIDE, LINE = ALL + 4 };

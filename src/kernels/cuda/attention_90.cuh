@@ -9,12 +9,6 @@
 #include "kernels/cuda/tensor_map.cuh"
 #include "kernels/cuda/wgmma.cuh"
 
-#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-#define HOPPER 1
-#else
-#define HOPPER 0
-#endif
-
 namespace hopper {
 
 enum { GROUP = 128, THREADS = 3 * GROUP, WIDE = 128, TILE = 64, ROW = 128 };	/* rows resident and passing; bytes of a half's row */

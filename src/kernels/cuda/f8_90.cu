@@ -10,12 +10,6 @@
 #include "kernels/cuda/tensor_map.cuh"
 #include "kernels/cuda/wgmma_f8.cuh"
 
-#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-#define HOPPER 1
-#else
-#define HOPPER 0
-#endif
-
 namespace {
 
 /* DEEP e4m3 or HALF bf16 columns are ROW bytes; LEFT: bytes of a step's rows of the weight. */

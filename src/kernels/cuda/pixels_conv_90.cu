@@ -8,12 +8,6 @@
 #include "kernels/cuda/tensor_map.cuh"
 #include "kernels/cuda/wgmma.cuh"
 
-#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-#define HOPPER 1
-#else
-#define HOPPER 0
-#endif
-
 namespace {
 
 /* GROUPS of four warps; STAGES tiles on their way; bytes of 64 rows of a tile, of a stage, of sixteen pixels' results. */

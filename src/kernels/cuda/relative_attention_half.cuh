@@ -12,12 +12,6 @@
 #include "kernels/cuda/relative_attention.cuh"
 #include "kernels/cuda/wgmma.cuh"
 
-#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-#define HOPPER 1
-#else
-#define HOPPER 0
-#endif
-
 namespace relative {
 
 using namespace flash;

@@ -11,6 +11,13 @@
 
 #include <cuda.h>
 
+/* Whether code for Hopper itself is being made: bodies that need its instructions are empty elsewhere. */
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+#define HOPPER 1
+#else
+#define HOPPER 0
+#endif
+
 namespace wg {
 
 /* Descriptor of a factor at addr in shared memory whose k runs along 128-byte rows. */
