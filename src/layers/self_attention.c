@@ -59,8 +59,8 @@ self_attention_backward(struct ctx *c, const struct self_attention *l, const str
 	struct tensor dout, d[LINEARS];
 	struct f8_cast cast = { .q = { 0 } };
 
-	if (!want_dx && !linears_train(self_attention_qkv(l))) {
-		linears_backward(c, self_attention_out(l), &s->out_save, dx, &dy, s->o, LINEAR_NO_DX, false);
+	if (!want_dx && !linears_train(in)) {
+		linears_backward(c, out, &s->out_save, dx, &dy, s->o, LINEAR_NO_DX, false);
 		dev_join(c->dev);
 		return;
 	}
@@ -74,7 +74,7 @@ self_attention_backward(struct ctx *c, const struct self_attention *l, const str
 	linears_backward(c, out, &s->out_save, dout, &dy, s->o, LINEAR_DX, false);
 	attend_linear_backward(c->dev, d[0], d[1], d[2], dout, qkv[0], qkv[1], qkv[2], s->o, s->den);
 	if (want_dx)
-		cast = linears_cast(c, self_attention_qkv(l), d[0], true);
+		cast = linears_cast(c, in, d[0], true);
 	attend_qkv_ready_backward(c->dev, d[0], d[1], d[2], qkv[0], qkv[1], cs, mask, cast);
 	if (late)
 		dev_join(c->dev);

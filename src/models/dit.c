@@ -64,14 +64,13 @@ static void
 run_block_backward(struct ctx *c, void *me, int i, struct tensor dx, struct tensor x)
 {
 	struct dit *m = me;
-
 	struct block_shared *sh = &m->save.shared;
 
 	dit_projections_backward(c, m, i, dx);
 	sh->number = i;
 	sh->gated = sh->below.rank > 0;
 	sh->below = sh->dz.rank && i > dit_first_block(m) && !is_tap(m, i - 1) ? m->save.block[i - 1].m : (struct tensor){ 0 };
-	block_backward(c, &m->block[i], &m->save.block[i], dx, x, &m->save.shared, dit_patch_trains(m) || i > dit_first_block(m));
+	block_backward(c, &m->block[i], &m->save.block[i], dx, x, sh, dit_patch_trains(m) || i > dit_first_block(m));
 }
 
 static void
