@@ -5,7 +5,9 @@
  *	CUDA_INJECTION64_PATH=$PWD/profile.so [ACE_PROFILE_MS=100] [ACE_PROFILE_RUNS=5] tests/bench/device_train ...
  *
  * At the program's end it prints, to standard error, each kernel's launches and microseconds, most expensive first: of the last
- * ACE_PROFILE_MS milliseconds in which the device was at work (all, when not given), divided by ACE_PROFILE_RUNS. */
+ * ACE_PROFILE_MS milliseconds in which the device was at work (all, when not given), divided by ACE_PROFILE_RUNS. With
+ * ACE_PROFILE_LIST=FILE it also writes each kernel of the last of these runs to FILE as it began: start and end in us from the run's
+ * beginning, stream (in a recorded sequence CUDA's choice), blocks and threads of a block, name. */
 #include <cupti.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -15,6 +17,7 @@
 struct piece {
 	uint64_t start, end;		/* ns */
 	int name;
+	uint32_t stream, grid[3], block;	/* grid and block: 0 of what is no kernel */
 };
 
 struct total {
@@ -43,7 +46,7 @@ number_of(const char *text)
 }
 
 static void
-keep(uint64_t start, uint64_t end, const char *text)
+keep(struct piece p, const char *text)
 {
 	if (n_pieces == room) {
 		room = room ? 2 * room : 1 << 16;
@@ -51,7 +54,8 @@ keep(uint64_t start, uint64_t end, const char *text)
 		if (!piece)
 			abort();
 	}
-	piece[n_pieces++] = (struct piece){ start, end, number_of(text ? text : "?") };
+	p.name = number_of(text ? text : "?");
+	piece[n_pieces++] = p;
 }
 
 static void CUPTIAPI
@@ -71,13 +75,14 @@ has_filled(CUcontext context, uint32_t stream, uint8_t *buffer, size_t size, siz
 	while (valid && cuptiActivityGetNextRecord(buffer, valid, &a) == CUPTI_SUCCESS)
 		if (a->kind == CUPTI_ACTIVITY_KIND_CONCURRENT_KERNEL) {
 			const CUpti_ActivityKernel9 *k = (const CUpti_ActivityKernel9 *)a;
-			keep(k->start, k->end, k->name);
+			keep((struct piece){ k->start, k->end, 0, k->streamId, { (uint32_t)k->gridX, (uint32_t)k->gridY, (uint32_t)k->gridZ },
+			                     (uint32_t)(k->blockX * k->blockY * k->blockZ) }, k->name);
 		} else if (a->kind == CUPTI_ACTIVITY_KIND_MEMCPY) {
 			const CUpti_ActivityMemcpy5 *c = (const CUpti_ActivityMemcpy5 *)a;
-			keep(c->start, c->end, "copy");
+			keep((struct piece){ .start = c->start, .end = c->end, .stream = c->streamId }, "copy");
 		} else if (a->kind == CUPTI_ACTIVITY_KIND_MEMSET) {
 			const CUpti_ActivityMemset4 *s = (const CUpti_ActivityMemset4 *)a;
-			keep(s->start, s->end, "set");
+			keep((struct piece){ .start = s->start, .end = s->end, .stream = s->streamId }, "set");
 		}
 	free(buffer);
 }
@@ -110,6 +115,23 @@ beyond(uint64_t *reached, const struct piece *p)
 	return 1e-3 * (double)(p->end - from);
 }
 
+static void
+list(const char *path, uint64_t from)
+{
+	FILE *f = fopen(path, "w");
+
+	if (!f) {
+		fprintf(stderr, "profile: cannot write %s\n", path);
+		return;
+	}
+	for (size_t i = 0; i < n_pieces; i++)
+		if (piece[i].start >= from)
+			fprintf(f, "%10.2f %10.2f %4u %4u,%u,%u x %u  %.200s\n", 1e-3 * (double)(piece[i].start - from),
+			        1e-3 * (double)(piece[i].end - from), piece[i].stream, piece[i].grid[0], piece[i].grid[1], piece[i].grid[2],
+			        piece[i].block, name[piece[i].name]);
+	fclose(f);
+}
+
 /* At work: some kernel ran; alone: of that, NCCL's alone. */
 static void
 tell(void)
@@ -137,6 +159,8 @@ tell(void)
 		if (!strstr(name[piece[i].name], "nccl"))
 			own += beyond(&own_reached, &piece[i]);
 	}
+	if (getenv("ACE_PROFILE_LIST") && reached > first)
+		list(getenv("ACE_PROFILE_LIST"), reached - (uint64_t)((double)(reached - first) / runs));
 	qsort(t, (size_t)n_names, sizeof *t, by_cost);
 	fprintf(stderr, "profile: %.0f us at work of %.0f in a run, %.0f of them NCCL alone\n", busy / runs,
 	        1e-3 * (double)(reached - first) / runs, (busy - own) / runs);
