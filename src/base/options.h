@@ -37,7 +37,7 @@ struct option {
 	const char *env;	/* name in the environment */
 	const char *flag;	/* name among the upstream trainer's flags */
 	const char *upstream;	/* what the upstream trainer has in its place, for the manual */
-	const char *error;	/* said when the value is refused */
+	const char *error;	/* said when the value is refused, or, where it has no effect, with the notice of that */
 	const char *reason;	/* why it is refused, for the manual */
 	const char *instead;	/* of what is not built: what does something like it; NULL: nothing */
 	unsigned programs;	/* that take it */

@@ -27,12 +27,19 @@ static const struct {
 };
 
 /* Accepted, and without effect whatever their value. */
-static const char no_effect[] = "resolution seed_for_each_device fsdp_version push_checkpoints_to_hub "
+static const char no_effect[] = "resolution seed_for_each_device fsdp_version push_to_hub push_checkpoints_to_hub "
 	"push_to_hub_background hub_model_id model_card_private model_card_safe_for_work model_card_note "
 	"publishing_config post_upload_script ema_foreach_disable dataloader_num_workers vae_batch_size "
 	"text_encoder_batch_size read_batch_size checkpointing_use_tempdir "
 	"tracker_project_name tracker_run_name max_workers quantize_via set_grads_to_none "
-	"fuse_optimizer attention_mechanism offload_during_save";
+	"fuse_optimizer attention_mechanism offload_during_save "
+	"resolution_type aspect_bucket_rounding aspect_bucket_alignment minimum_image_size maximum_image_size "
+	"target_downsample_size validation_resolution vae_enable_tiling vae_enable_slicing dataloader_prefetch "
+	"dataloader_prefetch_qlen vae_cache_scan_behaviour compress_disk_cache skip_file_discovery "
+	"preserve_data_backend_cache metadata_update_interval allow_dataset_oversubscription disable_bucket_pruning "
+	"validation_seed_source validation_multigpu fsdp_state_dict_type fsdp_auto_wrap_policy "
+	"fsdp_transformer_layer_cls_to_wrap fsdp_limit_all_gathers fsdp_cpu_ram_efficient_loading "
+	"offload_during_startup i_know_what_i_am_doing";
 
 static const char *const elsewhere[] = {
 #include "base/options/elsewhere.h"

@@ -186,7 +186,11 @@ check_states(struct settings *s)
 			ACE_TRY(check_built(o, v));
 			break;
 		case OPT_NOTICE:
-			if (!is_neutral(o, v))
+			if (is_neutral(o, v))
+				break;
+			if (o->error && !o->foreign)
+				ACE_TRY(settings_notice(s, "%s: %s", o->name, o->error));
+			else
 				name_joins(idle, sizeof idle, o->name);
 			break;
 		case OPT_FOREIGN:

@@ -218,14 +218,20 @@ static void
 markdown_row(FILE *out, const struct option *o)
 {
 	static const char *const states[] = { "yes", "not yet", "no effect", "no" };
+	bool never = option_state(o) == OPT_LATER && o->error;
 	char value[1000];
 
 	fprintf(out, "| `%s` | ", o->name);
 	cell(out, help_value(o, value, sizeof value));
 	fputs(" | ", out);
 	cell(out, o->initial ? (*o->initial ? o->initial : "\"\"") : "");
-	fprintf(out, " | %s | ", states[option_state(o)]);
+	fprintf(out, " | %s | ", states[never ? OPT_FOREIGN : option_state(o)]);
 	cell(out, o->help);
+	if (never) {
+		putc(' ', out);
+		cell(out, o->error);
+		putc('.', out);
+	}
 	if (option_state(o) == OPT_FOREIGN && o->reason) {
 		fputs(" Not here: ", out);
 		cell(out, o->reason);

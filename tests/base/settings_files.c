@@ -23,6 +23,34 @@ the_quickstart_configuration_loads_unchanged(void **state)
 	try_value(s, "base_model_precision", "int8-quanto");
 }
 
+/* What the Python trainer's example for this model, its guide and its questions for a new configuration write, and what pictures want. */
+static void
+a_configuration_of_the_python_trainer_loads_unchanged(void **state)
+{
+	struct settings *s;
+
+	(void)state;
+	try_file("config/my/config.json",
+		 "{\"--model_type\": \"lora\", \"--model_family\": \"ace_step\", \"--model_flavour\": \"base\", \"--seed\": 42,\n"
+		 " \"--resume_from_checkpoint\": \"latest\", \"--aspect_bucket_rounding\": 2, \"--minimum_image_size\": 0,\n"
+		 " \"compress_disk_cache\": true, \"hub_model_id\": \"x\", \"push_to_hub\": \"true\", \"push_checkpoints_to_hub\": true,\n"
+		 " \"resolution\": 512, \"resolution_type\": \"pixel\", \"validation_resolution\": \"1024x1024\", \"report_to\": \"none\",\n"
+		 " \"vae_enable_tiling\": true, \"vae_enable_slicing\": true, \"vae_cache_disable\": true, \"vae_batch_size\": 1,\n"
+		 " \"dataloader_prefetch\": false, \"vae_cache_scan_behaviour\": \"sync\", \"skip_file_discovery\": \"vae,text\",\n"
+		 " \"preserve_data_backend_cache\": true, \"disable_bucket_pruning\": true, \"offload_during_startup\": true,\n"
+		 " \"fsdp_enable\": true, \"fsdp_state_dict_type\": \"SHARDED_STATE_DICT\", \"i_know_what_i_am_doing\": true,\n"
+		 " \"validation_guidance_rescale\": \"0.0\", \"validation_using_datasets\": false, \"evaluation_type\": \"none\",\n"
+		 " \"text_encoder_1_precision\": \"no_change\", \"num_train_epochs\": 0, \"max_train_steps\": 200, \"validation_steps\": 50}");
+	s = try_ok("ace-train", "env=my");
+	assert_int_equal(s->n_notices, 2);
+	assert_string_equal(s->notice[0], "push_to_hub: uploads are not done from batch jobs; copy the output folder");
+	assert_non_null(strstr(s->notice[1], "accepted without effect: "));
+	assert_non_null(strstr(s->notice[1], "vae_enable_tiling"));
+	assert_non_null(strstr(s->notice[1], "validation_resolution"));
+	assert_null(strstr(s->notice[1], "minimum_image_size"));
+	try_value(s, "validation_step_interval", "50");
+}
+
 static void
 a_name_finds_its_folder_or_file(void **state)
 {
@@ -302,6 +330,7 @@ main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, try_enter, try_leave)
 	const struct CMUnitTest tests[] = {
 		T(the_quickstart_configuration_loads_unchanged),
+		T(a_configuration_of_the_python_trainer_loads_unchanged),
 		T(a_name_finds_its_folder_or_file),
 		T(the_environment_names_the_configuration_too),
 		T(the_backend_chooses_the_file),
