@@ -44,7 +44,7 @@ fill_model(struct train_job *j, const struct settings *s)
 	j->dit.far_grads = settings_bool(s, "optimizer_offload_gradients");
 	if (j->dit.half_grads && j->full && j->dit.dtype == BF16 && j->device != DEV_CUDA)
 		return ace_fail(ACE_ECONFIG, "gradient_precision=unmodified with weights in bf16 is built for device=cuda; wanted fp32");
-	if (settings_bool(s, "gradient_checkpointing"))
+	if (settings_bool(s, "gradient_checkpointing") || settings_bool(s, "fsdp_activation_checkpointing"))
 		j->dit.checkpoint_interval = (int)settings_i64(s, "gradient_checkpointing_interval");
 	if (!(j->dit.lyric_dropout >= 0.f && j->dit.lyric_dropout < 1.f))
 		return ace_fail(ACE_ECONFIG, "lyric_encoder_dropout is %g; wanted a number from 0 to below 1",
@@ -344,7 +344,9 @@ sharding_of(const struct settings *s)
 	for (enum sharding i = SHARDING_NONE; i <= SHARDING_HYBRID; i++)
 		if (is(s, "sharding", sharding_name(i)))
 			return i;
-	return settings_bool(s, "fsdp_enable") ? SHARDING_FULL : SHARDING_NONE;
+	if (!settings_bool(s, "fsdp_enable"))
+		return SHARDING_NONE;
+	return settings_bool(s, "fsdp_reshard_after_forward") ? SHARDING_FULL : SHARDING_OPTIMIZER;
 }
 
 enum status

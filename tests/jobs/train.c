@@ -341,6 +341,37 @@ a_run_at_listed_times_has_no_others(void **state)
 }
 
 static void
+options_of_fsdp_say_what_is_parted_and_recomputed(void **state)
+{
+	const struct {
+		const char *const *pair;
+		enum sharding sharding;
+		int interval;
+	} cases[] = {
+		{ NULL, SHARDING_NONE, 1 },
+		{ PAIRS("fsdp_enable", "true"), SHARDING_FULL, 1 },
+		{ PAIRS("fsdp_enable", "true", "fsdp_reshard_after_forward", "false"), SHARDING_OPTIMIZER, 1 },
+		{ PAIRS("fsdp_enable", "true", "fsdp_reshard_after_forward", "false", "sharding", "full"), SHARDING_FULL, 1 },
+		{ PAIRS("fsdp_reshard_after_forward", "false"), SHARDING_NONE, 1 },
+		{ PAIRS("gradient_checkpointing", "false"), SHARDING_NONE, 0 },
+		{ PAIRS("gradient_checkpointing", "false", "fsdp_activation_checkpointing", "true"), SHARDING_NONE, 1 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct settings s;
+		struct train_job j;
+
+		runs_settle(&s, runs_at("fsdp"), cases[i].pair);
+		assert_ok(train_job_fill(&j, &s));
+		assert_int_equal(j.sharding, cases[i].sharding);
+		assert_int_equal(j.dit.checkpoint_interval, cases[i].interval);
+		train_job_free(&j);
+		settings_free(&s);
+	}
+}
+
+static void
 what_does_not_fit_is_one_line(void **state)
 {
 	static const char empty[] =
@@ -389,6 +420,7 @@ main(void)
 		cmocka_unit_test(a_run_with_rollouts_goes_on_too),
 		cmocka_unit_test(a_run_at_other_costs_goes_on_too),
 		cmocka_unit_test(a_run_at_listed_times_has_no_others),
+		cmocka_unit_test(options_of_fsdp_say_what_is_parted_and_recomputed),
 		cmocka_unit_test(what_does_not_fit_is_one_line),
 	};
 

@@ -113,6 +113,8 @@ BUILT(num_processes, NULL)
 BUILT(num_machines, NULL)
 BUILT(sharding, NULL)
 BUILT(fsdp_enable, NULL)
+BUILT(fsdp_reshard_after_forward, NULL)
+BUILT(fsdp_activation_checkpointing, NULL)
 /* scheduled_sampling */
 BUILT(scheduled_sampling_max_step_offset, NULL)
 BUILT(scheduled_sampling_probability, NULL)
