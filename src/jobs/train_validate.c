@@ -23,6 +23,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define BENCHMARK "benchmarks/base_model"
+
 enum { OWN, OTHER };		/* job.lora, where there are two: those that train, in files meanwhile, and the other one */
 
 /* --- what is asked for --- */
@@ -59,6 +61,7 @@ fill_course(struct train_validation *v, const struct settings *s, bool average)
 	v->after_epoch = settings_i64(s, "validate_after_epoch");
 	v->startup = settings_bool(s, "validation_on_startup");
 	v->randomize = settings_bool(s, "validation_randomize");
+	v->benchmark = !settings_bool(s, "disable_benchmark");
 	v->copies = settings_i64(s, "num_validation_images");
 	v->average = average && strcmp(which, "none") != 0;
 	v->raw = !v->average || strcmp(which, "comparison") == 0;
@@ -69,7 +72,7 @@ fill_course(struct train_validation *v, const struct settings *s, bool average)
 static enum status
 read_library(struct generate_clips *c, const char *library, const char *lyrics)
 {
-	bool ours = strcmp(library, "true") == 0;
+	bool ours = strcmp(library, "true") == 0 || (strcmp(library, "audio") == 0 && !file_exists(library));
 	char *found = ours ? datadir_find("prompts.json") : NULL;
 	enum status st = !ours || found ? ACE_OK : ace_fail(ACE_ENOINPUT, "validation_prompt_library: datasets/prompts.json is not where "
 	                                                   "the programs were installed");
@@ -402,7 +405,8 @@ write_notes(const struct train_validation *v, const struct generate_clip *c, con
 	cJSON *root = cJSON_CreateObject();
 	enum status st;
 
-	cJSON_AddNumberToObject(root, "step", (double)v->train->step.updates);
+	if (!v->bare)
+		cJSON_AddNumberToObject(root, "step", (double)v->train->step.updates);
 	cJSON_AddStringToObject(root, "prompt", c->prompt);
 	if (c->lyrics)
 		cJSON_AddStringToObject(root, "lyrics", c->lyrics);
@@ -443,7 +447,9 @@ static enum status
 decode_one(const struct train_validation *v, struct sound *sound, int k, const char *ending)
 {
 	const struct generate_clip *c = &v->clips.clip[k];
-	char *base = file_path("%s/validation_audio/step_%lld_%s%s", v->train->j.out, (long long)v->train->step.updates, c->name, ending);
+	const char *out = v->train->j.out;
+	char *base = v->bare ? file_path("%s/" BENCHMARK ".part/%s", out, c->name) :
+	                       file_path("%s/validation_audio/step_%lld_%s%s", out, (long long)v->train->step.updates, c->name, ending);
 	enum status st = base ? ACE_OK : ace_fail(ACE_ENOMEM, "no memory for a path");
 	float *x = NULL;
 	int64_t n = 0;
@@ -468,7 +474,7 @@ decode_one(const struct train_validation *v, struct sound *sound, int k, const c
 static enum status
 decode(const struct train_validation *v, const char *ending)
 {
-	char *folder = file_path("%s/validation_audio", v->train->j.out);
+	char *folder = file_path(v->bare ? "%s/" BENCHMARK ".part" : "%s/validation_audio", v->train->j.out);
 	struct sound sound;
 	enum status st = folder ? file_mkdirs(folder) : ace_fail(ACE_ENOMEM, "no memory for a path");
 
@@ -501,6 +507,92 @@ render(struct train_validation *v)
 	return st;
 }
 
+/* --- what the model makes without what trains --- */
+
+static uint64_t
+seed_of(const struct train_validation *v)
+{
+	uint32_t drawn;
+
+	return v->randomize && getentropy(&drawn, sizeof drawn) == 0 ? drawn & 0x7fffffffu : v->job.seed;
+}
+
+/* The first rank: whether that is wanted and can be had. What was trained before and is no adapter cannot be taken away. */
+static bool
+wants_benchmark(const struct train_validation *v)
+{
+	const struct train *t = v->train;
+	char *there = file_path("%s/" BENCHMARK, t->j.out);
+	bool wanted = there && !file_exists(there) && !(t->c.path && (t->j.full || t->j.lyrics));
+
+	free(there);
+	return wanted && v->clips.n > 0;
+}
+
+/* The folder is there whole or not at all. */
+static enum status
+write_benchmark(struct train_validation *v)
+{
+	const char *out = v->train->j.out;
+	char *part = file_path("%s/" BENCHMARK ".part", out), *folder = file_path("%s/" BENCHMARK, out);
+	enum status st = part && folder ? file_remove_tree(part) : ace_fail(ACE_ENOMEM, "no memory for a path");
+
+	if (st == ACE_OK)
+		st = decode(v, "_base_model");
+	if (st == ACE_OK)
+		st = file_rename(part, folder);
+	free(part);
+	free(folder);
+	return st;
+}
+
+/* The same clips, with adapters of no strength. */
+static enum status
+sample_bare(struct train_validation *v)
+{
+	int loras = v->job.loras;
+	enum status st;
+
+	for (int i = 0; i < v->heard.clips; i++)
+		v->heard.clip[i].strength = 0;
+	v->job.loras = 0;
+	v->bare = true;
+	st = train_validation_sample(v, false);
+	if (st == ACE_OK && v->st == ACE_OK && v->train->first)
+		v->st = write_benchmark(v);
+	v->bare = false;
+	v->job.loras = loras;
+	for (int i = 0; i < v->heard.clips; i++)
+		v->heard.clip[i].strength = v->clips.clip[i].strength;
+	return st;
+}
+
+static enum status
+benchmark(struct train_validation *v)
+{
+	struct train *t = v->train;
+	int64_t wanted = t->first && wants_benchmark(v);
+	double start = clock_now();
+
+	ACE_TRY(exchange_most(t->step.o.exchange, &wanted));
+	if (!wanted)
+		return ACE_OK;
+	v->seed = seed_of(v);
+	v->st = ACE_OK;
+	train_may_be_late(t, true);
+	ACE_TRY(sample_bare(v));
+	if (t->first && v->st == ACE_OK)
+		msg_info("benchmark  the model without what trains: %d clip%s in %.1f s -> %s/" BENCHMARK, v->clips.n,
+		         v->clips.n == 1 ? "" : "s", clock_now() - start, t->j.out);
+	else if (t->first && v->st == ACE_ESTOPPED)
+		msg_info("validation broken off: asked to stop");
+	else if (t->first)
+		msg_warn("the clips of the model without what trains failed, training goes on: %s", ace_message());
+	ACE_TRY(train_agree(t, t->dev.status));
+	train_may_be_late(t, false);
+	return ACE_OK;
+}
+
 static bool
 due(const struct train *t, const struct loop_report *r)
 {
@@ -514,14 +606,6 @@ due(const struct train *t, const struct loop_report *r)
 	if (v->steps > 0 && step % v->steps == 0)
 		return true;
 	return v->epochs > 0 && r->epoch_ended && r->epochs_done % v->epochs == 0;
-}
-
-static uint64_t
-seed_of(const struct train_validation *v)
-{
-	uint32_t drawn;
-
-	return v->randomize && getentropy(&drawn, sizeof drawn) == 0 ? drawn & 0x7fffffffu : v->job.seed;
 }
 
 static void
@@ -544,6 +628,8 @@ train_validate(struct train *t, const struct loop_report *r, bool *rendered)
 	struct train_validation *v = t->validation;
 	double start = clock_now();
 
+	if (v && v->benchmark && !r)
+		ACE_TRY(benchmark(v));
 	*rendered = due(t, r);
 	if (!*rendered)
 		return ACE_OK;

@@ -16,6 +16,8 @@ struct train_validation {
 	int64_t steps, epochs, after_step, after_epoch;
 	int64_t copies;			/* num_validation_images: 1 */
 	bool startup, randomize, raw, average;
+	bool benchmark;			/* disable_benchmark=false: what the model makes without what trains, once */
+	bool bare;			/* the clips under way are that */
 	bool seeds;			/* clip k has seed + k */
 	int64_t frames;
 	struct train_validation *batch;	/* validation_on_batch: the clips of a batch; NULL: not wanted */

@@ -107,11 +107,31 @@ check $? "ace-generate takes such a library as well"
 expect 0 "done" "the general library" output_dir=general validation_prompt_library=true validation_steps=6 \
 	validation_num_inference_steps=1 validation_disable_unconditional=true
 is "$(made general | wc -w)" 12 "has twelve prompts"
+expect 0 "done" "the general library" output_dir=audio validation_prompt_library=audio validation_steps=6 \
+	validation_num_inference_steps=1 validation_disable_unconditional=true
+is "$(made audio)" "$(made general)" "is the one for sound"
 expect 66 "none.json: no such file" "a general library of one's own that is not there" output_dir=x validation_prompt_library=none.json
 expect 78 'two prompts for validation are called "piano"' "two prompts of one name" output_dir=x validation_prompt_library=library.json \
 	user_prompt_library=library.json
 echo '{"a": {"prompt": "b", "adapter_strength": "c"}}' > bad.json
 expect 65 'adapter_strength of "a": wanted a number' "a strength that is none" output_dir=x user_prompt_library=bad.json
+
+# what the model makes without what trains
+expect 0 "without what trains: 3 clips" "the model without what trains" output_dir=based user_prompt_library=strengths.json validation_steps=6 \
+	validation_disable_unconditional=true disable_benchmark=false init_lora=library max_train_steps=8 init_lora_step=0
+is "$(cd based/benchmarks && ls -d ./* && cd base_model && ls -- *.wav | LC_ALL=C sort | tr '\n' ' ')" "./base_model
+as-is_0.wav half_0.wav without_0.wav " "is heard once, by the names of the prompts"
+cmp made-alone/as-is.wav based/benchmarks/base_model/as-is_0.wav && cmp made-alone/as-is.wav based/benchmarks/base_model/half_0.wav
+check $? "is what ace-generate makes without an adapter, whatever the run began with"
+touch -d "2001-01-01" based/benchmarks/base_model/as-is_0.wav
+expect 0 "resuming" "gone on with" output_dir=based user_prompt_library=strengths.json validation_steps=6 \
+	validation_disable_unconditional=true disable_benchmark=false init_lora=library max_train_steps=12
+[ "$(find based/benchmarks -newermt 2002-01-01 -name as-is_0.wav)" = "" ]
+check $? "it stays"
+# shellcheck disable=SC2086
+"$bin/ace-train" $train $clips output_dir=based-plain init_lora=library init_lora_step=0 max_train_steps=12 > out.txt 2> log
+cmp based-plain/$lora based/$lora
+check $? "and the run is the same"
 
 # the clips of the batch
 expect 0 "2 clips of the batch" "the clips of the batch" output_dir=batch validation_on_batch=true validation_steps=3 train_batch_size=2 \

@@ -30,8 +30,8 @@
 	  .help = "Text of the unconditional side; empty string means zeroed text." },
 	{ .name = "validation_prompt_library", .type = OPT_BOOL_OR_STRING, .initial = "false",
 	  .programs = OPT_TRAINING, .category = "validation",
-	  .help = "true = render a list of twelve prompts that comes with the programs (datasets/prompts.json); or a file "
-		"like user_prompt_library's." },
+	  .help = "true or audio = render a list of twelve prompts that comes with the programs (datasets/prompts.json); or a "
+		"file like user_prompt_library's." },
 	{ .name = "user_prompt_library", .type = OPT_PATH, .programs = OPT_TRAINING,
 	  .category = "validation",
 	  .help = "JSON object: short name -> text, or object with prompt/caption/tags, lyrics and adapter_strength "
@@ -103,7 +103,8 @@
 		"user_prompt_library" },
 	{ .name = "disable_benchmark", .type = OPT_BOOL, .initial = "true", .programs = OPT_TRAINING,
 	  .category = "validation",
-	  .help = "No base-model sample at step 0." },
+	  .help = "false = before the first step render the prompts once without what trains, into OUTPUT_DIR/benchmarks/base_model, unless that "
+		"is there." },
 	{ .name = "num_eval_images", .type = OPT_INT, .initial = "4", .range = "1..10",
 	  .aliases = "num_eval_samples", .programs = OPT_TRAINING, .category = "validation",
 	  .help = "Samples in the evaluation loss." },
