@@ -242,6 +242,10 @@ check_together(const struct settings *s)
 	    (settings_bool(s, "flow_use_uniform_schedule") || settings_bool(s, "flow_use_beta_schedule")))
 		return ace_fail(ACE_ECONFIG, "flow_custom_timesteps takes the place of flow_use_uniform_schedule and "
 				"flow_use_beta_schedule; give one of them");
+	if (settings_has(s, "flow_cubic_schedule_weights") && (settings_has(s, "flow_custom_timesteps") ||
+	    settings_bool(s, "flow_use_uniform_schedule") || settings_bool(s, "flow_use_beta_schedule")))
+		return ace_fail(ACE_ECONFIG, "flow_cubic_schedule_weights takes the place of flow_use_uniform_schedule, "
+				"flow_use_beta_schedule and flow_custom_timesteps; give one of them");
 	if (settings_has(s, "init_lora_step") && settings_is_set(s, "resume_from_checkpoint") &&
 	    settings_has(s, "resume_from_checkpoint"))
 		return ace_fail(ACE_ECONFIG, "init_lora_step and resume_from_checkpoint exclude each other: a resumed run has "

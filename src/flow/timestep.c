@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <math.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,26 +29,56 @@ flow_options_check(const struct flow_options *o)
 	return ACE_OK;
 }
 
+/* Numbers from 0 to most between separators, in brackets or not, into o->level. */
+static enum status
+numbers(struct flow_options *o, const char *option, const char *text, const char *separators, double most, const char *wanted)
+{
+	bool list = *text == '[';
+
+	for (text += list, o->levels = 0; *(text += strspn(text, " ")) && !(list && *text == ']'); o->levels++) {
+		char *end;
+		double x = strtod(text, &end);
+		if (end == text || !(x >= 0 && x <= most))
+			return ace_fail(ACE_ECONFIG, "%s: \"%.40s\"; wanted %s", option, text, wanted);
+		if (o->levels == FLOW_LEVELS)
+			return ace_fail(ACE_ECONFIG, "%s has more than %d numbers", option, FLOW_LEVELS);
+		o->level[o->levels] = (float)x;
+		text = end + strspn(end, " ");
+		if (*text && strchr(separators, *text) && text[1])
+			text++;
+		else if (*text && !(list && *text == ']'))
+			return ace_fail(ACE_ECONFIG, "%s: \"%.40s\" behind a number; wanted a comma and a number", option, text);
+	}
+	if (list && (*text != ']' || text[1 + strspn(text + 1, " ")]))
+		return ace_fail(ACE_ECONFIG, "%s: \"%.40s\" at the end of the list; wanted ]", option, text);
+	return ACE_OK;
+}
+
 enum status
 flow_list_read(struct flow_options *o, const char *text)
 {
+	char wanted[100];
+
+	snprintf(wanted, sizeof wanted, "numbers between commas, sigmas from 0 to 1 or timesteps up to %lld", (long long)o->n);
 	o->density = FLOW_LIST;
-	for (o->levels = 0; *text; o->levels++) {
-		char *end;
-		double x = strtod(text, &end), most = (double)o->n;
-		if (end == text || !(x >= 0 && x <= most))
-			return ace_fail(ACE_ECONFIG, "flow_custom_timesteps: \"%.40s\"; wanted numbers between commas, sigmas from 0 to 1 or "
-			                "timesteps up to %g", text, most);
-		if (o->levels == FLOW_LEVELS)
-			return ace_fail(ACE_ECONFIG, "flow_custom_timesteps has more than %d numbers", FLOW_LEVELS);
-		o->level[o->levels] = (float)(x > 1 ? x / most : x);
-		text = end + strspn(end, " ");
-		if (*text == ',' && text[1])
-			text++;
-		else if (*text)
-			return ace_fail(ACE_ECONFIG, "flow_custom_timesteps: \"%.40s\" behind a number; wanted a comma and a number", text);
-	}
+	ACE_TRY(numbers(o, "flow_custom_timesteps", text, ",", (double)o->n, wanted));
+	for (int i = 0; i < o->levels; i++)
+		o->level[i] = o->level[i] > 1.f ? (float)((double)o->level[i] / (double)o->n) : o->level[i];
 	return o->levels > 0 ? ACE_OK : ace_fail(ACE_ECONFIG, "flow_custom_timesteps is empty; wanted numbers between commas");
+}
+
+enum status
+flow_cubic_read(struct flow_options *o, const char *text)
+{
+	float most = 0;
+
+	o->density = FLOW_CUBIC;
+	ACE_TRY(numbers(o, "flow_cubic_schedule_weights", text, ",;", 1e9, "numbers of 0 or more between commas"));
+	for (int i = 0; i < o->levels; i++)
+		most = o->level[i] > most ? o->level[i] : most;
+	if (o->levels > 1 && !(most > 0))
+		return ace_fail(ACE_ECONFIG, "flow_cubic_schedule_weights are all 0; wanted one above 0");
+	return ACE_OK;
 }
 
 static float
@@ -131,6 +162,65 @@ flow_beta(struct rng r, double alpha, double beta)
 	return (float)(1 / (1 + exp(b - a)));		/* A / (A + B) */
 }
 
+/* A slope at an end, of the parabola through three points; none that turns round. */
+static double
+end_slope(double near, double far)
+{
+	double slope = (3 * near - far) / 2;
+
+	if (slope * near <= 0)
+		return 0;
+	return near * far < 0 && fabs(slope) > 3 * fabs(near) ? 3 * near : slope;
+}
+
+/* Of the density at knot i of n > 1, per knot: as the monotone interpolation by F. N. Fritsch and J. Butland, A Method for Constructing
+ * Local Monotone Piecewise Cubic Interpolants, 1984, for knots that are equally far apart. */
+static double
+slope_at(const float *y, int n, int i)
+{
+	double before = i > 0 ? (double)y[i] - (double)y[i - 1] : 0, behind = i < n - 1 ? (double)y[i + 1] - (double)y[i] : 0;
+
+	if (n == 2)
+		return (double)y[1] - (double)y[0];
+	if (i == 0)
+		return end_slope(behind, (double)y[2] - (double)y[1]);
+	if (i == n - 1)
+		return end_slope(before, (double)y[n - 2] - (double)y[n - 3]);
+	return before * behind > 0 ? 2 * before * behind / (before + behind) : 0;
+}
+
+/* What lies below s of the way from knot i to the next: the integral of Hermite's cubic. */
+static double
+area(const float *y, int n, int i, double s)
+{
+	double from = slope_at(y, n, i), to = slope_at(y, n, i + 1), ss = s * s, sss = ss * s, ssss = ss * ss;
+
+	return (double)y[i] * (ssss / 2 - sss + s) + from * (ssss / 4 - 2 * sss / 3 + ss / 2) + (double)y[i + 1] * (sss - ssss / 2) +
+	       to * (ssss / 4 - sss / 3);
+}
+
+float
+flow_cubic(const struct flow_options *o, double u)
+{
+	double total = 0, low = 0, high = 1;
+	int n = o->levels, i = 0;
+
+	if (n < 2)
+		return (float)u;
+	for (int k = 0; k < n - 1; k++)
+		total += area(o->level, n, k, 1);
+	for (u *= total; i < n - 2 && u >= area(o->level, n, i, 1); i++)
+		u -= area(o->level, n, i, 1);
+	for (int k = 0; k < 60; k++) {
+		double s = (low + high) / 2;
+		if (area(o->level, n, i, s) < u)
+			low = s;
+		else
+			high = s;
+	}
+	return (float)((i + (low + high) / 2) / (n - 1));
+}
+
 struct flow_time
 flow_draw(const struct flow_options *o, struct rng r)
 {
@@ -138,6 +228,7 @@ flow_draw(const struct flow_options *o, struct rng r)
 	case FLOW_LOGIT_NORMAL: break;
 	case FLOW_UNIFORM: return flow_time_of_level(o, rng_uniform(r, 0));
 	case FLOW_LIST: return flow_turn(o, (uint64_t)(rng_uniform(r, 0) * (float)o->levels));
+	case FLOW_CUBIC: return flow_time_of_level(o, flow_cubic(o, (double)rng_uniform(r, 0)));
 	case FLOW_BETA: return flow_time_of_level(o, flow_beta(r, o->alpha, o->beta));
 	}
 	return flow_time_at(o, flow_index(o, flow_logistic(o, rng_normal(r, 0))));

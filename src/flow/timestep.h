@@ -17,6 +17,7 @@ enum flow_density {
 	FLOW_UNIFORM,		/* a noise level in [0, 1), no table; large: noisy */
 	FLOW_BETA,		/* a noise level ~ Beta(alpha, beta), no table; large: noisy */
 	FLOW_LIST,		/* one of given sigmas, no table, no shift */
+	FLOW_CUBIC,		/* a noise level of a density that goes through knots, no table; large: noisy */
 };
 
 enum { FLOW_LEVELS = 64 };
@@ -34,7 +35,7 @@ struct flow_options {
 	double alpha, beta;		/* 2, 2 */
 	enum flow_density density;
 	enum flow_index_rule rule;
-	float level[FLOW_LEVELS];	/* of FLOW_LIST */
+	float level[FLOW_LEVELS];	/* of FLOW_LIST; FLOW_CUBIC: the knots, from level 0 to level 1 */
 	int levels;
 	bool in_turn;			/* FLOW_LIST: by turns, not by chance */
 };
@@ -51,8 +52,13 @@ struct flow_time {
 /* ACE_ECONFIG, naming the option, for n < 2, a shift, alpha or beta that is not above 0, a number that is not finite. */
 enum status flow_options_check(const struct flow_options *o) ACE_NODISCARD;
 
-/* The list of FLOW_LIST from text, numbers between commas: a sigma from 0 to 1, or above 1 a timestep up to n. ACE_ECONFIG. */
+/* The list of FLOW_LIST from text, numbers between commas, in brackets or not: a sigma from 0 to 1, or above 1 a timestep up to n.
+ * ACE_ECONFIG. */
 enum status flow_list_read(struct flow_options *o, const char *text) ACE_NODISCARD;
+
+/* The knots of FLOW_CUBIC from text, numbers of 0 or more between commas or semicolons, in brackets or not; none or one: all levels alike.
+ * ACE_ECONFIG when all of several are 0. */
+enum status flow_cubic_read(struct flow_options *o, const char *text) ACE_NODISCARD;
 
 /* Entry 0 .. n-1 of the table. */
 struct flow_time flow_time_at(const struct flow_options *o, int64_t index);
@@ -69,6 +75,10 @@ int64_t flow_index(const struct flow_options *o, float u);
 
 /* A number ~ Beta(alpha, beta) from the numbers of r; alpha, beta > 0. */
 float flow_beta(struct rng r, double alpha, double beta);
+
+/* The level below which a share u of FLOW_CUBIC lies. Between knots, which are equally far apart, the density is monotone and cubic (linear
+ * between two). */
+float flow_cubic(const struct flow_options *o, double u);
 
 /* The time of one sample: r = rng_stream(seed, RNG_TIMESTEP, step, sample). Two uses of a clip in one step need two sample
  * numbers, or they are the same draw. */

@@ -138,6 +138,27 @@ fill_form(struct flow_form *f, const struct settings *s)
 	return ACE_OK;
 }
 
+/* The knots of a density: numbers, or a file that holds them. */
+static enum status
+fill_cubic(struct flow_options *o, const struct settings *s)
+{
+	const char *text = settings_str(s, "flow_cubic_schedule_weights");
+	cJSON *root = NULL;
+	char *list;
+	enum status st;
+
+	if (!text || !*text)
+		return ACE_OK;
+	if (strspn(text, "[]0123456789.+-eE,; ") == strlen(text))
+		return flow_cubic_read(o, text);
+	ACE_TRY(settings_json(s, "flow_cubic_schedule_weights", &root));
+	list = cJSON_PrintUnformatted(root);
+	st = list ? flow_cubic_read(o, list) : ace_fail(ACE_ENOMEM, "no memory for flow_cubic_schedule_weights");
+	cJSON_free(list);
+	cJSON_Delete(root);
+	return st;
+}
+
 static enum status
 fill_flow(struct step_options *o, const struct settings *s)
 {
@@ -159,7 +180,7 @@ fill_flow(struct step_options *o, const struct settings *s)
 	o->dropout = (struct flow_dropout){ (float)settings_f64(s, "text_dropout_probability"),
 		(float)settings_f64(s, "speaker_dropout_probability"), (float)settings_f64(s, "lyric_dropout_probability") };
 	o->flow.in_turn = list && is(s, "flow_timesteps_mode", "round-robin");
-	return list ? flow_list_read(&o->flow, list) : ACE_OK;
+	return list ? flow_list_read(&o->flow, list) : fill_cubic(&o->flow, s);
 }
 
 static double
@@ -196,7 +217,8 @@ fill_rollout(struct step_options *o, const struct settings *s)
 		r->sampler = ROLLOUT_HEUN;
 	if (o->form.target != FLOW_X0 || o->flow.density != FLOW_LOGIT_NORMAL)
 		return ace_fail(ACE_ECONFIG, "scheduled sampling goes along the table of times to an estimate of the data: it needs "
-		                "prediction_target=x0, and no flow_use_uniform_schedule, flow_use_beta_schedule or flow_custom_timesteps");
+		                "prediction_target=x0, and no flow_use_uniform_schedule, flow_use_beta_schedule, flow_cubic_schedule_weights or "
+		                "flow_custom_timesteps");
 	if (replaced && order < 2)
 		msg_info("scheduled_sampling_sampler=%s: euler takes its place", sampler);
 	msg_info("scheduled sampling: a step runs the network up to %lld more times",

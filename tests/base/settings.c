@@ -377,6 +377,8 @@ combinations_that_cannot_be_meant_are_refused(void **state)
 		{ "optimizer_beta2=0.8", "only optimizer_beta2 is given; optimizer_beta1 and optimizer_beta2 go together" },
 		{ "flow_custom_timesteps=0.5 flow_use_beta_schedule=true", "flow_custom_timesteps takes the place of "
 		  "flow_use_uniform_schedule and flow_use_beta_schedule; give one of them" },
+		{ "flow_cubic_schedule_weights=1,2 flow_use_beta_schedule=true", "flow_cubic_schedule_weights takes the place of "
+		  "flow_use_uniform_schedule, flow_use_beta_schedule and flow_custom_timesteps; give one of them" },
 		{ "flow_use_uniform_schedule=true flow_use_beta_schedule=true",
 		  "flow_use_uniform_schedule and flow_use_beta_schedule exclude each other" },
 		{ "init_lora_step=3 resume_from_checkpoint=latest",

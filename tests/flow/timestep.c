@@ -255,6 +255,8 @@ times_of_a_list_are_its_own(void **state)
 	int times[4] = { 0 };
 
 	(void)state;
+	assert_ok(flow_list_read(&o, "[801, 0.25,0,1]"));
+	assert_int_equal(o.levels, 4);
 	assert_ok(flow_list_read(&o, "801, 0.25,0,1"));
 	assert_int_equal(o.levels, 4);
 	for (int i = 0; i < DRAWS; i++) {
@@ -271,10 +273,91 @@ times_of_a_list_are_its_own(void **state)
 		assert_true(flow_turn(&o, k).sigma == sigma[k % 4]);
 }
 
+/* How steeply the share below x grows there, by a central difference of its inverse. */
+static double
+density_at(const struct flow_options *o, double x, double *share)
+{
+	double low = 0, high = 1, h = 1e-4;
+
+	for (int k = 0; k < 60; k++) {
+		*share = (low + high) / 2;
+		if ((double)flow_cubic(o, *share) < x)
+			low = *share;
+		else
+			high = *share;
+	}
+	return 2 * h / ((double)flow_cubic(o, *share + h) - (double)flow_cubic(o, *share - h));
+}
+
+static void
+a_density_goes_through_its_knots(void **state)
+{
+	static const double knot[] = { 1, 4, 4.5, 2, 0.5, 3 };
+	struct flow_options o = FLOW_OPTIONS_DEFAULT;
+	double share, last = 0, first;
+
+	(void)state;
+	assert_ok(flow_cubic_read(&o, "[1, 4, 4.5, 2.0, 5e-1, 3]"));
+	assert_true(o.density == FLOW_CUBIC && o.levels == 6);
+	first = density_at(&o, 0.2, &share) / knot[1];
+	for (int k = 1; k < 5; k++)
+		assert_true(fabs(density_at(&o, 0.2 * k, &share) / knot[k] / first - 1) < 2e-3);
+	for (int i = 3; i < 97; i++) {		/* between two knots, and monotone */
+		int k = (int)(i / 100. * 5);
+		double d = density_at(&o, i / 100., &share) / first, a = knot[k], b = knot[k + 1];
+		assert_true(share > last && d > fmin(a, b) * 0.995 && d < fmax(a, b) * 1.005);
+		last = share;
+	}
+	assert_true(flow_cubic(&o, 0) < 1e-6f && flow_cubic(&o, 1) > 1 - 1e-6f);
+}
+
+static void
+densities_that_are_known_have_their_shares(void **state)
+{
+	struct flow_options o = FLOW_OPTIONS_DEFAULT;
+	int below = 0;
+
+	(void)state;
+	for (int i = 0; i <= 10; i++) {
+		double u = i / 10.;
+		static const char *const even[] = { "", "0", "[7]", "2,2", "3;3;3;3" };
+		for (int k = 0; k < 5; k++) {
+			assert_ok(flow_cubic_read(&o, even[k]));
+			assert_true(fabs((double)flow_cubic(&o, u) - u) < 1e-6);
+		}
+		assert_ok(flow_cubic_read(&o, "0, 1"));		/* 2 x */
+		assert_true(fabs((double)flow_cubic(&o, u) - sqrt(u)) < 1e-6);
+		assert_ok(flow_cubic_read(&o, "[1,3,0.25,3,1]"));
+		assert_true(fabs((double)flow_cubic(&o, u) + (double)flow_cubic(&o, 1 - u) - 1) < 1e-6);
+	}
+	assert_ok(flow_cubic_read(&o, "0,1,0"));	/* 6 x (1 - x): 5/32 lie below 1/4 */
+	assert_true(fabsf(flow_cubic(&o, 0.15625) - 0.25f) < 1e-6f);
+	for (int i = 0; i < DRAWS; i++) {
+		struct flow_time t = draw(&o, i);
+		assert_true(t.index == -1 && t.timestep == 1000 * t.sigma);
+		below += t.sigma < 0.5f;		/* shifted by 3 from 1/4 */
+	}
+	assert_true(fabs((double)below / DRAWS - 0.15625) < 5 * sqrt(0.15625 * 0.84375 / DRAWS));
+}
+
+static void
+knots_that_are_no_density_are_refused(void **state)
+{
+	static const char *const bad[] = { "a", "1,", "1,,1", "1 1", "-1,1", "nan,1", "0,0", "[1,2", "1]", "[1,2],3", "1e10,1" };
+	struct flow_options o = FLOW_OPTIONS_DEFAULT;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		if (flow_cubic_read(&o, bad[i]) != ACE_ECONFIG)
+			fail_msg("\"%s\" is taken", bad[i]);
+		assert_non_null(strstr(ace_message(), "flow_cubic_schedule_weights"));
+	}
+}
+
 static void
 lists_that_are_none_are_refused(void **state)
 {
-	static const char *const bad[] = { "", "a", "0.5,", "0.5,,1", "0.5 0.6", "-1", "1000.5", "nan", "inf", "1;2" };
+	static const char *const bad[] = { "", "a", "0.5,", "0.5,,1", "0.5 0.6", "-1", "1000.5", "nan", "inf", "1;2", "[]", "[1" };
 	struct flow_options o = FLOW_OPTIONS_DEFAULT;
 
 	(void)state;
@@ -315,6 +398,9 @@ main(void)
 		cmocka_unit_test(beta_draws_have_the_mean_and_variance_of_their_parameters),
 		cmocka_unit_test(times_of_a_list_are_its_own),
 		cmocka_unit_test(lists_that_are_none_are_refused),
+		cmocka_unit_test(a_density_goes_through_its_knots),
+		cmocka_unit_test(densities_that_are_known_have_their_shares),
+		cmocka_unit_test(knots_that_are_no_density_are_refused),
 		cmocka_unit_test(options_that_give_no_time_are_refused_by_name),
 	};
 

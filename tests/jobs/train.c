@@ -337,6 +337,12 @@ a_run_at_listed_times_has_no_others(void **state)
 	runs_metric(runs_at("turns"), "train_loss", loss);
 	assert_true(loss[1] > 0 && loss[2] == 0 && loss[3] > 0 && loss[4] == 0);
 	runs_fails(ACE_ECONFIG, "flow_custom_timesteps", runs_at("refused"), PAIRS(ROLLED, "flow_custom_timesteps", "0.5"));
+	runs_must(runs_at("knots"), PAIRS("flow_cubic_schedule_weights", "[0, 1, 0.5]", "max_train_steps", "2"));
+	assert_int_equal(runs_metric(runs_at("knots"), "train_loss", loss), 2);
+	runs_must(runs_at("even"), PAIRS("flow_cubic_schedule_weights", "[1]", "max_train_steps", "2"));
+	runs_must(runs_at("uniform"), PAIRS("flow_use_uniform_schedule", "true", "max_train_steps", "2"));
+	runs_same_run(runs_at("even"), runs_at("uniform"), 2);
+	runs_fails(ACE_ECONFIG, "flow_cubic_schedule_weights", runs_at("refused"), PAIRS(ROLLED, "flow_cubic_schedule_weights", "1,2"));
 	runs_fails(ACE_ECONFIG, "timesteps up to 1000", runs_at("refused"), PAIRS("flow_custom_timesteps", "0.5,1001"));
 }
 

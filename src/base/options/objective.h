@@ -34,8 +34,8 @@
 	  .help = "fixed-list draws from that list, round-robin goes through it clip by clip (one further on in each epoch)." },
 	{ .name = "flow_cubic_schedule_weights", .type = OPT_JSON, .programs = OPT_TRAINING,
 	  .category = "objective",
-	  .help = "Piecewise density over 0..1.",
-	  .instead = "flow_use_beta_schedule and flow_custom_timesteps give times another density" },
+	  .help = "Draw the timestep from a density that goes through these knots instead: numbers of 0 or more, equally far "
+		"apart from no noise to noise alone, between which it is monotone and cubic; then shifted. One number: uniform." },
 	{ .name = "flow_schedule_auto_shift", .type = OPT_BOOL, .initial = "false",
 	  .programs = OPT_CONFIGURED, .category = "objective",
 	  .help = "Shift from picture size.",
