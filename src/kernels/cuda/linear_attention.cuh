@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* linear_attention.cuh - the two ways that linear attention takes: tensor cores (bf16, heads of 64 or 128), or any */
+/* linear_attention.cuh - the ways that linear attention takes: tensor cores (bf16, heads of 64 or 128), or any */
 #ifndef ACE_KERNELS_CUDA_LINEAR_ATTENTION_CUH
 #define ACE_KERNELS_CUDA_LINEAR_ATTENTION_CUH
 
@@ -15,7 +15,7 @@ struct linear_sizes {
 };
 
 struct linear_pointers {
-	const void *q, *k, *v, *go;
+	const void *q, *k, *v, *go, *out;	/* out: o as forward gave it */
 	void *o, *dq, *dk, *dv;
 	float *den, *delta;		/* [B, T, H]; delta: sum over a head of go o */
 	char *scratch;			/* linear_*_scratch bytes */
@@ -26,6 +26,12 @@ void linear_half_plan(struct linear_sizes *z, int processors);
 size_t linear_half_scratch(const struct linear_sizes *z, bool backward);
 void linear_half_forward(const struct linear_sizes &z, cudaStream_t stream, const struct linear_pointers &p);
 void linear_half_backward(const struct linear_sizes &z, cudaStream_t stream, const struct linear_pointers &p);
+
+/* The same on Hopper's own instructions, without delta; false: alignment is not for it, and nothing was done. It can where
+ * attention_90_can. */
+size_t linear_90_scratch(const struct linear_sizes *z, bool backward);
+bool linear_90_forward(const struct linear_sizes &z, cudaStream_t stream, const struct linear_pointers &p);
+bool linear_90_backward(const struct linear_sizes &z, cudaStream_t stream, const struct linear_pointers &p);
 
 /* half: q, k, v, o, go and what is written are bf16, else f32. */
 size_t linear_any_scratch(const struct linear_sizes *z, bool backward);

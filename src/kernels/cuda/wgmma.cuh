@@ -65,7 +65,9 @@ hold(float (&c)[N][4])
 			asm volatile("" : "+f"(c[j][i])::"memory");
 }
 
-/* c [64, 64] = or (add) += the group's 64 rows at a, k along them, times 64 rows at b, k along them; 16 of k. */
+/* c [64, 64] = or (add) += the group's 64 rows at a, k along them, times 64 rows at b, k along them, or (ACROSS) 64 columns there, k
+ * down the rows; 16 of k. */
+template <int ACROSS = 0>
 __device__ __forceinline__ void
 product(float (&c)[8][4], uint64_t a, uint64_t b, int add)
 {
@@ -73,13 +75,13 @@ product(float (&c)[8][4], uint64_t a, uint64_t b, int add)
 		"{.reg .pred p; setp.ne.b32 p, %34, 0; wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {"
 		"%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
 		"%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31}, "
-		"%32, %33, p, 1, 1, 0, 0;}"
+		"%32, %33, p, 1, 1, 0, %35;}"
 		:
 		  "+f"(c[0][0]), "+f"(c[0][1]), "+f"(c[0][2]), "+f"(c[0][3]), "+f"(c[1][0]), "+f"(c[1][1]), "+f"(c[1][2]), "+f"(c[1][3]),
 		  "+f"(c[2][0]), "+f"(c[2][1]), "+f"(c[2][2]), "+f"(c[2][3]), "+f"(c[3][0]), "+f"(c[3][1]), "+f"(c[3][2]), "+f"(c[3][3]),
 		  "+f"(c[4][0]), "+f"(c[4][1]), "+f"(c[4][2]), "+f"(c[4][3]), "+f"(c[5][0]), "+f"(c[5][1]), "+f"(c[5][2]), "+f"(c[5][3]),
 		  "+f"(c[6][0]), "+f"(c[6][1]), "+f"(c[6][2]), "+f"(c[6][3]), "+f"(c[7][0]), "+f"(c[7][1]), "+f"(c[7][2]), "+f"(c[7][3])
-		: "l"(a), "l"(b), "r"(add));
+		: "l"(a), "l"(b), "r"(add), "n"(ACROSS));
 }
 
 /* The same of a left factor in registers, and b across: k runs down its rows. */
@@ -99,7 +101,8 @@ product(float (&c)[8][4], const uint32_t (&a)[4], uint64_t b, int add)
 		: "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(add));
 }
 
-/* c [64, 128] = or (add) += the group's 64 rows at a, k along them, times 128 rows at b, k along them; 16 of k. */
+/* c [64, 128] = or (add) += the same with 128 rows or columns at b. */
+template <int ACROSS = 0>
 __device__ __forceinline__ void
 product(float (&c)[16][4], uint64_t a, uint64_t b, int add)
 {
@@ -109,7 +112,7 @@ product(float (&c)[16][4], uint64_t a, uint64_t b, int add)
 		"%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
 		"%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "
 		"%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63}, "
-		"%64, %65, p, 1, 1, 0, 0;}"
+		"%64, %65, p, 1, 1, 0, %67;}"
 		:
 		  "+f"(c[0][0]), "+f"(c[0][1]), "+f"(c[0][2]), "+f"(c[0][3]), "+f"(c[1][0]), "+f"(c[1][1]), "+f"(c[1][2]), "+f"(c[1][3]),
 		  "+f"(c[2][0]), "+f"(c[2][1]), "+f"(c[2][2]), "+f"(c[2][3]), "+f"(c[3][0]), "+f"(c[3][1]), "+f"(c[3][2]), "+f"(c[3][3]),
@@ -119,7 +122,7 @@ product(float (&c)[16][4], uint64_t a, uint64_t b, int add)
 		  "+f"(c[10][0]), "+f"(c[10][1]), "+f"(c[10][2]), "+f"(c[10][3]), "+f"(c[11][0]), "+f"(c[11][1]), "+f"(c[11][2]), "+f"(c[11][3]),
 		  "+f"(c[12][0]), "+f"(c[12][1]), "+f"(c[12][2]), "+f"(c[12][3]), "+f"(c[13][0]), "+f"(c[13][1]), "+f"(c[13][2]), "+f"(c[13][3]),
 		  "+f"(c[14][0]), "+f"(c[14][1]), "+f"(c[14][2]), "+f"(c[14][3]), "+f"(c[15][0]), "+f"(c[15][1]), "+f"(c[15][2]), "+f"(c[15][3])
-		: "l"(a), "l"(b), "r"(add));
+		: "l"(a), "l"(b), "r"(add), "n"(ACROSS));
 }
 
 /* The same of a left factor in registers, and b across: k runs down its rows. */
@@ -145,6 +148,16 @@ product(float (&c)[16][4], const uint32_t (&a)[4], uint64_t b, int add)
 		: "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(add));
 }
 
+/* c [64, 8] = or (add) += the group's 64 rows at a times 8 rows at b, k along both; 16 of k. */
+__device__ __forceinline__ void
+product(float (&c)[1][4], uint64_t a, uint64_t b, int add)
+{
+	asm volatile("{.reg .pred p; setp.ne.b32 p, %6, 0; wgmma.mma_async.sync.aligned.m64n8k16.f32.bf16.bf16 {"
+	             "%0, %1, %2, %3}, %4, %5, p, 1, 1, 0, 0;}"
+	             : "+f"(c[0][0]), "+f"(c[0][1]), "+f"(c[0][2]), "+f"(c[0][3])
+	             : "l"(a), "l"(b), "r"(add));
+}
+
 /* --- barriers in shared memory --- */
 
 __device__ __forceinline__ void
@@ -153,11 +166,18 @@ barrier_init(uint32_t at, int count)
 	asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(at), "r"(count) : "memory");
 }
 
-/* Behind all barrier_init, by all threads: the copy engine and they see the barriers. */
+/* Behind all barrier_init: the copy engine sees the barriers. */
+__device__ __forceinline__ void
+barriers_made()
+{
+	asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+}
+
+/* The same by all threads, which then see them too. */
 __device__ __forceinline__ void
 barriers_ready()
 {
-	asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+	barriers_made();
 	__syncthreads();
 }
 
@@ -201,6 +221,38 @@ fetch(uint32_t to, const CUtensorMap *map, int c, int r, int b, uint32_t barrier
 	asm volatile("cp.async.bulk.tensor.3d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3, %4}], [%5];" ::"r"(to),
 	             "l"(map), "r"(c), "r"(r), "r"(b), "r"(barrier)
 	             : "memory");
+}
+
+/* Bytes as they lie, a multiple of 16; the barrier counts them. */
+__device__ __forceinline__ void
+fetch_bytes(uint32_t to, const void *from, uint32_t bytes, uint32_t barrier)
+{
+	asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(to), "l"(from),
+	             "r"(bytes), "r"(barrier)
+	             : "memory");
+}
+
+/* What this thread has written to shared memory may be read by the copy engine, once others know. */
+__device__ __forceinline__ void
+written()
+{
+	asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+}
+
+/* A box of shared memory to the tensor map's columns c, rows r, sample b; what lies beyond is left out. */
+__device__ __forceinline__ void
+store(const CUtensorMap *map, int c, int r, int b, uint32_t from)
+{
+	asm volatile("cp.async.bulk.tensor.3d.global.shared::cta.bulk_group [%0, {%1, %2, %3}], [%4];" ::"l"(map), "r"(c), "r"(r), "r"(b),
+	             "r"(from)
+	             : "memory");
+}
+
+/* Behind this thread's stores: what they were of may be written again. */
+__device__ __forceinline__ void
+stores_read()
+{
+	asm volatile("cp.async.bulk.commit_group; cp.async.bulk.wait_group.read 0;" ::: "memory");
 }
 
 /* Share registers out among groups: those that bring tiles need few. */
