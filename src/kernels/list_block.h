@@ -100,8 +100,8 @@
  * qkv_ready: q, k = relu(mask rope(.)), v = mask v, in place; all [B, T, D].
  * qkv_ready_backward: dq, dk, dv in place, given the q, k that qkv_ready made.
  * gate_add_half: y = x + gate z, and yh = y in its own type, unless of rank 0.
- * rms_modulate_backward_half: dx += as rms_modulate_backward does, and unless it is of rank 0 dxh = dx in its own type, or
- *   mh[gate] dx unless mh is of rank 0. */
+ * rms_modulate_backward_half: dx = onto, which may be dx and has its type, + what rms_modulate_backward makes, and unless it is of rank 0
+ *   dxh = dx in its own type, or mh[gate] dx unless mh is of rank 0. */
 #define KERNELS_JOINED(K)                                                                                                \
 	K(rope_both, cpu, (struct dev * d, struct tensor a, struct tensor b, struct tensor cs, bool backward))           \
 	K(qkv_ready, cpu, (struct dev * d, struct tensor q, struct tensor k, struct tensor v, struct tensor cs,          \
@@ -110,9 +110,9 @@
 	                            struct tensor q, struct tensor k, struct tensor cs, struct tensor mask))             \
 	K(gate_add_half, cpu, (struct dev * d, struct tensor y, struct tensor yh, struct tensor x, struct tensor z,      \
 	                       struct tensor m, int gate))                                                               \
-	K(rms_modulate_backward_half, cpu, (struct dev * d, struct tensor dx, struct tensor dxh, struct tensor dy,       \
-	                                    struct tensor x, struct tensor r, struct tensor m, int scale,                 \
-	                                    struct tensor mh, int gate))
+	K(rms_modulate_backward_half, cpu, (struct dev * d, struct tensor dx, struct tensor dxh, struct tensor onto,     \
+	                                    struct tensor dy, struct tensor x, struct tensor r, struct tensor m,         \
+	                                    int scale, struct tensor mh, int gate))
 
 #define KERNELS_BLOCK(K) KERNELS_MODULATE(K) KERNELS_ATTEND(K) KERNELS_GLU(K) KERNELS_ENDS(K) KERNELS_JOINED(K)
 #endif

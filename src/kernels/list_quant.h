@@ -25,7 +25,8 @@
  * f8_turn: y [M, N] = x^T of x [N, M], numbers of a byte each, dense.
  *
  * What makes a matrix and brings it to fp8 at once, each as the kernel of list_block.h and f8_rows of what that stored, to the bit:
- * rms_modulate_f8: y.   gate_add_half_f8: yh.   gate_backward_f8: dz.   rms_modulate_backward_half_f8: dxh.
+ * rms_modulate_f8: y.   gate_add_half_f8: yh, or y where yh is of rank 0.   gate_backward_f8: dz.
+ * rms_modulate_backward_half_f8: dxh, or dx where dxh is of rank 0.
  * qkv_ready_backward_f8: dq, dk and dv, which lie side by side, as one matrix [N, 3 D]. */
 #include "num/tensor.h"
 
@@ -38,7 +39,7 @@ struct f8_product {
 	struct tensor y;		/* [N, M] F32 or BF16 */
 	struct tensor x, s, w, t;	/* [N, K] F8, [N] F32, [M, K] F8, [M] F32 */
 	struct tensor h, right, below;	/* [N, R] BF16, and one of [M, R] and [R, M] BF16; or all rank 0 */
-	struct tensor b;		/* [M], BF16 or y's type; or rank 0 */
+	struct tensor b;		/* [M], BF16 or F32; or rank 0 */
 	struct tensor add;		/* [N, M], y's type, may be y; or rank 0 */
 };
 
@@ -58,9 +59,10 @@ struct f8_product {
 	                          struct tensor z, struct tensor m, int gate, struct f8_cast f))                      \
 	K(gate_backward_f8, ref, (struct dev * d, struct tensor dz, struct tensor dy, struct tensor m, int gate,      \
 	                          struct f8_cast f))                                                                  \
-	K(rms_modulate_backward_half_f8, ref, (struct dev * d, struct tensor dx, struct tensor dxh, struct tensor dy, \
-	                                       struct tensor x, struct tensor r, struct tensor m, int scale,          \
-	                                       struct f8_cast f))                                                     \
+	K(rms_modulate_backward_half_f8, ref, (struct dev * d, struct tensor dx, struct tensor dxh,                   \
+	                                       struct tensor onto, struct tensor dy, struct tensor x,                 \
+	                                       struct tensor r, struct tensor m, int scale, struct tensor mh,         \
+	                                       int gate, struct f8_cast f))                                           \
 	K(qkv_ready_backward_f8, ref, (struct dev * d, struct tensor dq, struct tensor dk, struct tensor dv,          \
 	                               struct tensor q, struct tensor k, struct tensor cs, struct tensor mask,        \
 	                               struct f8_cast f))

@@ -14,8 +14,15 @@ per_frame(struct ctx *c, struct tensor x)
 	return arena_tensor(c->act, F32, 2, x.dim[0], x.dim[1]);
 }
 
+static bool
+same_type(struct ctx *c, struct tensor x)
+{
+	return c->half == x.dtype;
+}
+
 /* With F32 activations what has no other place lies in h, one after the other, and is computed again in backward. With 16-bit
- * ones the modulated input and the copy of x1 are kept, as the adapters' gradients want them, and x1 itself is not. */
+ * ones the modulated input and the copy of x1 are kept, as the adapters' gradients want them, and x1 itself is not, unless the stream is
+ * of 16 bits too: then there is one. */
 static void
 places(struct ctx *c, const struct block *l, struct block_save *s, struct tensor y, struct tensor x, struct tensor *h)
 {
@@ -30,8 +37,8 @@ places(struct ctx *c, const struct block *l, struct block_save *s, struct tensor
 		s->y1 = *h = y.rank ? y : arena_like(c->act, x);
 		return;
 	}
-	s->x1 = y.rank ? y : arena_like(c->act, x);
 	s->xh = linears_input(c, cross_attention_q(&l->cross), B, T);
+	s->x1 = same_type(c, x) ? s->xh : y.rank ? y : arena_like(c->act, x);
 	s->y1 = linears_input(c, self_attention_qkv(&l->attn), B, T);
 }
 
@@ -58,7 +65,7 @@ block_forward(struct ctx *c, const struct block *l, struct block_save *s, struct
 	rms_modulate_cast(c->dev, s->y1, s->r1, x, s->m, SHIFT1, SCALE1, linears_cast(c, self_attention_qkv(&l->attn), s->y1, false));
 	z = modulation ? s->attn_out : s->xh;
 	self_attention_forward(c, &l->attn, &s->attn, z, s->y1, sh->keys.cs, sh->keys.frame_mask);
-	gate_add_half(c->dev, s->x1, c->half == F32 ? none : s->xh, x, z, s->m, GATE1,
+	gate_add_half(c->dev, s->x1, same_type(c, x) ? none : s->xh, x, z, s->m, GATE1,
 	              linears_cast(c, cross_attention_q(&l->cross), s->xh, false));
 
 	cross_attention_forward(c, &l->cross, &s->cross, s->x2, s->xh, s->x1, &sh->keys);
@@ -82,13 +89,14 @@ block_trains(const struct block *l)
 	return l->table.train || self_attention_trains(&l->attn) || cross_attention_trains(&l->cross) || glu_ff_trains(&l->ff);
 }
 
-/* The feed-forward and its residual. dxh: rank 0, or a copy of dx's end in its own type. */
+/* The feed-forward and its residual. dxh: rank 0, or what dx ends as in dxh's type; where that is dx's, dx itself stays as it was. */
 static void
 ff_backward(struct ctx *c, const struct block *l, const struct block_save *s, struct tensor dx, struct tensor dxh, struct tensor dm,
             const struct block_shared *sh)
 {
 	size_t mark = arena_mark(c->act);
 	struct tensor y = none, h, dz = sh->dz;
+	struct f8_cast cast;
 
 	if (!sh->gated)
 		linears_output(c, glu_ff_out(&l->ff), dx.dim[0], dx.dim[1], &dz);
@@ -104,7 +112,11 @@ ff_backward(struct ctx *c, const struct block *l, const struct block_save *s, st
 	glu_ff_backward(c, &l->ff, &s->ff, h, dz, y);
 	if (dm.rank)
 		rms_modulate_grads(c->dev, dm, h, s->x2, s->r2, SHIFT2, SCALE2);
-	rms_modulate_backward_half(c->dev, dx, dxh, h, s->x2, s->r2, s->m, SCALE2, none, 0, linears_cast(c, cross_attention_out(&l->cross), dxh, true));
+	cast = linears_cast(c, cross_attention_out(&l->cross), dxh, true);
+	if (dxh.rank && same_type(c, dx))
+		rms_modulate_backward_half(c->dev, dxh, none, dx, h, s->x2, s->r2, s->m, SCALE2, none, 0, cast);
+	else
+		rms_modulate_backward_half(c->dev, dx, dxh, dx, h, s->x2, s->r2, s->m, SCALE2, none, 0, cast);
 	arena_release(c->act, mark);
 }
 
@@ -134,7 +146,8 @@ attn_backward(struct ctx *c, const struct block *l, const struct block_save *s, 
 	if (dm.rank)
 		rms_modulate_grads(c->dev, dm, h, x, s->r1, SHIFT1, SCALE1);
 	if (want_dx && sh->below.rank)
-		rms_modulate_backward_half(c->dev, dx, sh->dz, h, x, s->r1, s->m, SCALE1, sh->below, GATE2, (struct f8_cast){ 0 });
+		rms_modulate_backward_half(c->dev, dx, sh->dz, dx, h, x, s->r1, s->m, SCALE1, sh->below, GATE2,
+		                           sh->below_ff ? linears_cast(c, glu_ff_out(sh->below_ff), sh->dz, true) : (struct f8_cast){ 0 });
 	else if (want_dx)
 		rms_modulate_backward(c->dev, dx, h, x, s->r1, s->m, SCALE1, true);
 	arena_release(c->act, mark);

@@ -26,7 +26,7 @@ struct block {
 struct block_save {
 	struct tensor m;		/* [B, 6, D] */
 	struct tensor r1, r2;		/* [B, T] */
-	struct tensor x1, x2;		/* [B, T, D] F32; x1 may be y, overwritten later */
+	struct tensor x1, x2;		/* [B, T, D] of x's type; x1 may be y, overwritten later, or xh */
 	struct tensor y1, xh;		/* [B, T, D]: rms(x) modulated; x1, or its 16-bit copy */
 	struct tensor attn_out, ff_out;	/* [B, T, D], rank 0 unless gates want gradients */
 	struct self_attention_save attn;
@@ -45,12 +45,13 @@ struct block_shared {
 	struct tensor dz;		/* of linears_output(glu_ff_out), or rank 0: where the block above leaves, gated, what it hands down */
 	bool gated;			/* it has done so */
 	struct tensor below;		/* m of the block below, when that is to find the same; or rank 0 */
+	const struct glu_ff *below_ff;	/* with below: its feed-forward, when that has its weights already; or NULL */
 	struct linears_later *later;	/* where a block's gradients wait for the next one's attention, with all of late; or NULL */
 	const struct stack_hooks *hooks;	/* NULL: nobody is told that a feed-forward's gradients are made */
 	int number;			/* of the block under way */
 };
 
-/* y for x, both [B, T, D]. y of rank 0: only what backward wants (a second run, for recomputing). modulation: gradients of
+/* y for x, both [B, T, D], F32 or of the other activations' type. y of rank 0: only what backward wants (a second run, for recomputing). modulation: gradients of
  * table or t will be wanted. What s points to is taken from c->act and stays there. */
 void block_forward(struct ctx *c, const struct block *l, struct block_save *s, struct tensor y, struct tensor x,
                    const struct block_shared *sh, bool modulation);

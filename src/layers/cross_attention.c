@@ -97,5 +97,7 @@ cross_attention_backward(struct ctx *c, const struct cross_attention *l, const s
 	attend_softmax_backward(c->dev, dq, d[0], d[1], dout, s->q, s->kv[0], s->kv[1], s->o, s->lse, keys->frame_mask, keys->mask);
 	attend_rope_both(c->dev, dq, d[0], keys->cs, true);
 	linears_backward_beside(c, kv, &s->kv_save, denc, d, keys->enc, want_denc ? LINEAR_DX_ADD : LINEAR_NO_DX, true);
+	if (dx.dtype == dy.dtype)
+		q.onto = dy;
 	linears_backward(c, q, &s->q_save, dx, &dq, x, want_dx ? LINEAR_DX_ADD : LINEAR_NO_DX, false);
 }

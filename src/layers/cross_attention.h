@@ -45,8 +45,8 @@ struct cross_attention_late {
 	struct linears_later *later;
 };
 
-/* dx += (when want_dx) and denc += (when want_denc) for dy, of linears_output(cross_attention_out) or dx itself where that has
- * no room. What it leaves on top of c->act is given back after dev_join: gradients may be under way.
+/* dx += (when want_dx; of dy's type: dx = dy +) and denc += (when want_denc) for dy, of linears_output(cross_attention_out) or dx itself
+ * where that has no room. What it leaves on top of c->act is given back after dev_join: gradients may be under way.
  * Gradients that late->later has from before start beside the attention. */
 void cross_attention_backward(struct ctx *c, const struct cross_attention *l, const struct cross_attention_save *s,
                               struct tensor dx, struct tensor denc, struct tensor dy, struct tensor x,

@@ -179,11 +179,11 @@ f8_forward(struct ctx *c, struct linears_use u, struct tensor y, struct tensor x
 	quant_f8_product(c->dev, &p);
 }
 
-/* dx = or += dy w, as the sum over rows of w of (dy scale) q: the same w. dh: rank 0, or its part is added. */
+/* dx = onto (rank 0: nothing) + dy w, as the sum over rows of w of (dy scale) q: the same w. dh: rank 0, or its part is added. */
 static void
-f8_backward(struct ctx *c, const struct linears *g, struct tensor dx, struct tensor dy, struct tensor dh, bool add)
+f8_backward(struct ctx *c, const struct linears *g, struct tensor dx, struct tensor dy, struct tensor dh, struct tensor onto)
 {
-	struct f8_product p = { .y = dx, .w = g->turned, .t = g->ones, .add = add ? dx : none };
+	struct f8_product p = { .y = dx, .w = g->turned, .t = g->ones, .add = onto };
 
 	p.x = f8_of(c, dy, g->scale, &p.s);
 	if (dh.rank) {
@@ -316,6 +316,13 @@ linears_make_later(struct ctx *c, struct linears_later *later)
 	later->n = 0;
 }
 
+static void
+move_onto(struct ctx *c, struct tensor dx, struct tensor onto)
+{
+	if (onto.data != dx.data)
+		rows_copy(c->dev, dx, onto);
+}
+
 /* Leaves what it works with on top of the arena. apart: it is on the side as a whole. */
 static void
 packed_backward(struct ctx *c, struct linears_use u, struct tensor dx, const struct tensor dy[], struct tensor x,
@@ -327,11 +334,14 @@ packed_backward(struct ctx *c, struct linears_use u, struct tensor dx, const str
 	bool joined = g->r && m.p == 0.f;		/* dh goes through the one product with dy */
 	float beta = want == LINEAR_DX_ADD ? 1.f : 0.f;
 	int64_t rows = g->out + (joined ? g->r : 0);
+	struct tensor onto = u.onto.rank ? u.onto : dx;
 
+	if (want == LINEAR_DX_ADD && !g->turned.rank)
+		move_onto(c, dx, onto);
 	if (g->r)
 		adapters_back(c->dev, room(dy[0], g->out, g->r), all, g->across, &m);
 	if (want != LINEAR_NO_DX && g->turned.rank)
-		f8_backward(c, g, rows_of(dx), all, joined ? room(dy[0], g->out, g->r) : none, want == LINEAR_DX_ADD);
+		f8_backward(c, g, rows_of(dx), all, joined ? room(dy[0], g->out, g->r) : none, want == LINEAR_DX_ADD ? rows_of(onto) : none);
 	else if (want != LINEAR_NO_DX)
 		rows_gemm(c->dev, rows_of(dx), with_columns(dy[0], rows), tensor_columns(tensor_slice(whole(c, g), 0, rows), 0, g->in),
 		          false, false, 1.f, beta);
@@ -365,6 +375,8 @@ linears_backward(struct ctx *c, struct linears_use u, const struct linears_save 
 		arena_release(c->act, mark);
 		return;
 	}
+	if (want == LINEAR_DX_ADD && u.onto.rank)
+		move_onto(c, dx, u.onto);
 	for (int i = 0; i < u.n; i++)
 		linear_backward(c, u.l[i], s ? &s->l[i] : NULL, dx, dy[i], x, i > 0 && want == LINEAR_DX ? LINEAR_DX_ADD : want);
 }

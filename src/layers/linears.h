@@ -40,6 +40,7 @@ struct linears_use {
 	int n;
 	struct linears_later *later;	/* NULL: linears_backward makes adapters' gradients at once */
 	struct f8_cast cast;		/* their input in fp8 already, for forward, or rank 0 */
+	struct tensor onto;		/* what LINEAR_DX_ADD adds to, of dx's type; rank 0: dx */
 };
 
 /* Adapters' gradients that are asked for and not made. Zero: none. */

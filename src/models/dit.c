@@ -70,6 +70,7 @@ run_block_backward(struct ctx *c, void *me, int i, struct tensor dx, struct tens
 	sh->number = i;
 	sh->gated = sh->below.rank > 0;
 	sh->below = sh->dz.rank && i > dit_first_block(m) && !is_tap(m, i - 1) ? m->save.block[i - 1].m : (struct tensor){ 0 };
+	sh->below_ff = sh->below.rank && !m->stack.hooks.before ? &m->block[i - 1].ff : NULL;
 	block_backward(c, &m->block[i], &m->save.block[i], dx, x, sh, dit_patch_trains(m) || i > dit_first_block(m));
 }
 
@@ -156,12 +157,25 @@ dit_front_ends(struct dit *m, enum dit_front front, bool backward)
 		m->front.after(m->front.me, front, backward);
 }
 
+static bool
+in_fp8(const struct ctx *c, const struct dit *m)
+{
+	return c->half != F32 && m->block[0].attn.qkv.turned.rank;
+}
+
+/* Of the residual stream and its gradients. Beside what rounding to e4m3 does, that to 16 bits is small (doc/benchmarks.md). */
+static enum dtype
+stream_type(const struct ctx *c, const struct dit *m)
+{
+	return in_fp8(c, m) ? c->half : F32;
+}
+
 /* Where the blocks' products are in fp8: for rows of the frames. */
 static void
 place_casts(struct ctx *c, const struct dit *m, int64_t rows, int64_t width)
 {
 	c->cast = (struct cast_place){ .of = NULL };
-	if (c->half != F32 && m->block[0].attn.qkv.turned.rank)
+	if (in_fp8(c, m))
 		linears_cast_place(c, rows, width);
 }
 
@@ -188,7 +202,7 @@ dit_forward(struct ctx *c, struct dit *m, struct tensor v, const struct dit_inpu
 	dit_front_begins(m, DIT_TOKENS, false);
 	dit_tokens_forward(c, m);
 	dit_front_ends(m, DIT_TOKENS, false);
-	s->x[0] = arena_tensor(c->act, F32, 3, B, T, m->cfg.width);
+	s->x[0] = arena_tensor(c->act, stream_type(c, m), 3, B, T, m->cfg.width);
 	dit_patch_forward(c, m, s->x[0]);
 	place_casts(c, m, B * T, m->cfg.width);
 	m->stack.me = m;

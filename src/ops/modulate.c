@@ -76,20 +76,20 @@ rms_modulate_backward(struct dev *d, struct tensor dx, struct tensor dy, struct 
 }
 
 void
-rms_modulate_backward_half(struct dev *d, struct tensor dx, struct tensor dxh, struct tensor dy, struct tensor x, struct tensor r,
-                           struct tensor m, int scale, struct tensor mh, int gate, struct f8_cast cast)
+rms_modulate_backward_half(struct dev *d, struct tensor dx, struct tensor dxh, struct tensor onto, struct tensor dy, struct tensor x,
+                           struct tensor r, struct tensor m, int scale, struct tensor mh, int gate, struct f8_cast cast)
 {
 	check(x, m, scale);
 	if (mh.rank)
 		check(x, mh, gate);
 	check_rows(r, x);
-	assert(tensor_same_shape(dx, x) && tensor_same_shape(dy, x) && (!dxh.rank || tensor_same_shape(dxh, x)));
-	assert(!mh.rank || !cast.q.rank);
+	assert(tensor_same_shape(dx, x) && tensor_same_shape(dy, x) && (!dxh.rank || tensor_same_shape(dxh, x)) && tensor_same(onto, dx));
+	assert(!mh.rank || dxh.rank);
 	if (cast.q.rank) {
-		check_cast(cast, dxh);
-		d->k->rms_modulate_backward_half_f8(d, dx, dxh, dy, x, r, m, scale, cast);
+		check_cast(cast, x);
+		d->k->rms_modulate_backward_half_f8(d, dx, dxh, onto, dy, x, r, m, scale, mh, gate, cast);
 	} else {
-		d->k->rms_modulate_backward_half(d, dx, dxh, dy, x, r, m, scale, mh, gate);
+		d->k->rms_modulate_backward_half(d, dx, dxh, onto, dy, x, r, m, scale, mh, gate);
 	}
 }
 
@@ -117,7 +117,7 @@ gate_add_half(struct dev *d, struct tensor y, struct tensor yh, struct tensor x,
 	check(x, m, gate);
 	assert(tensor_same(y, x) && tensor_same_shape(z, x) && (!yh.rank || tensor_same_shape(yh, x)));
 	if (cast.q.rank) {
-		check_cast(cast, yh);
+		check_cast(cast, x);
 		d->k->gate_add_half_f8(d, y, yh, x, z, m, gate, cast);
 	} else {
 		d->k->gate_add_half(d, y, yh, x, z, m, gate);

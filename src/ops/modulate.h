@@ -25,17 +25,18 @@ void rms_modulate_cast(struct dev *d, struct tensor y, struct tensor r, struct t
 /* dx = or += for dy; dx may be dy unless add. */
 void rms_modulate_backward(struct dev *d, struct tensor dx, struct tensor dy, struct tensor x, struct tensor r,
                            struct tensor m, int scale, bool add);
-/* dx +=, and unless it is of rank 0 dxh = dx in its own type, or mh[gate] dx unless mh is of rank 0; cast: of
- * dxh, or rank 0, as it is with mh */
-void rms_modulate_backward_half(struct dev *d, struct tensor dx, struct tensor dxh, struct tensor dy, struct tensor x,
-                                struct tensor r, struct tensor m, int scale, struct tensor mh, int gate, struct f8_cast cast);
+/* dx = onto, which may be dx, + for dy, and unless it is of rank 0 dxh = dx in its own type, or mh[gate] dx unless mh is of rank 0;
+ * cast: of dxh, or of dx where dxh is of rank 0 */
+void rms_modulate_backward_half(struct dev *d, struct tensor dx, struct tensor dxh, struct tensor onto, struct tensor dy,
+                                struct tensor x, struct tensor r, struct tensor m, int scale, struct tensor mh, int gate,
+                                struct f8_cast cast);
 /* dm rows scale and shift += */
 void rms_modulate_grads(struct dev *d, struct tensor dm, struct tensor dy, struct tensor x, struct tensor r, int shift,
                         int scale);
 
 /* y = x + m[gate] z; y may be x or z. */
 void gate_add(struct dev *d, struct tensor y, struct tensor x, struct tensor z, struct tensor m, int gate);
-/* the same, and yh = y in its own type unless of rank 0; yh may be z, where they lie alike */
+/* the same, and yh = y in its own type unless of rank 0; yh may be z, where they lie alike. cast: of yh, or of y where yh is of rank 0 */
 void gate_add_half(struct dev *d, struct tensor y, struct tensor yh, struct tensor x, struct tensor z, struct tensor m, int gate,
                    struct f8_cast cast);
 /* dz = m[gate] dy */

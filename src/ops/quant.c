@@ -70,7 +70,7 @@ quant_f8_product(struct dev *d, const struct f8_product *p)
 	assert(!p->h.rank || (p->h.dtype == BF16 && p->h.dim[0] == N && (p->right.rank > 0) != (p->below.rank > 0)));
 	assert(!p->right.rank || (p->right.dtype == BF16 && p->right.dim[0] == M && p->right.dim[1] == R));
 	assert(!p->below.rank || (p->below.dtype == BF16 && p->below.dim[0] == R && p->below.dim[1] == M));
-	assert(!p->b.rank || ((p->b.dtype == BF16 || p->b.dtype == p->y.dtype) && tensor_count(p->b) == M));
+	assert(!p->b.rank || ((p->b.dtype == BF16 || p->b.dtype == F32) && tensor_count(p->b) == M));
 	assert(!p->add.rank || (p->add.dtype == p->y.dtype && p->add.dim[0] == N && p->add.dim[1] == M));
 	d->k->f8_product(d, p);
 }

@@ -343,9 +343,15 @@ same_bits(struct trial *a, struct trial *b)
 static void
 recomputing_gives_the_same_bits(void **state)
 {
+	const struct trial_options of[] = {
+		{ DEV_CUDA, BF16, 16, 0, 0.1f, false, F32, false },
+		{ DEV_CUDA, BF16, 0, 0, 0.f, true, F32, false },
+		{ DEV_CUDA, BF16, 16, 0, 0.f, false, F8, false },
+	};
+
 	(void)state;
-	for (int k = 0; k < 2; k++) {
-		struct trial_options o = { DEV_CUDA, BF16, k ? 0 : 16, 0, k ? 0.f : 0.1f, k == 1, F32, false };
+	for (size_t k = 0; k < sizeof of / sizeof *of; k++) {
+		struct trial_options o = of[k];
 		struct trial a, b;
 		trial_open(&a, &o);
 		o.interval = 1;

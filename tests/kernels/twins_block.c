@@ -67,12 +67,21 @@ attention(struct dev *d, struct tensor *t)
 static void
 norm_backward_gated(struct dev *d, struct tensor *t)
 {
-	d->k->rms_modulate_backward_half(d, t[0], t[1], t[2], t[3], t[4], t[5], 1, t[6], 3);
+	d->k->rms_modulate_backward_half(d, t[0], t[1], t[0], t[2], t[3], t[4], t[5], 1, t[6], 3);
+}
+
+/* Onto what stays as it is. */
+static void
+norm_backward_onto(struct dev *d, struct tensor *t)
+{
+	struct tensor none = { 0 };
+
+	d->k->rms_modulate_backward_half(d, t[0], none, t[1], t[2], t[3], t[4], t[5], 1, none, 0);
 }
 
 CALL(qkv_ready, t[0], t[1], t[2], t[3], t[4])
 CALL(gate_add_half, t[0], t[1], t[2], t[3], t[4], 2)
-CALL(rms_modulate_backward_half, t[0], t[1], t[2], t[3], t[4], t[5], 1, (struct tensor){ 0 }, 0)
+CALL(rms_modulate_backward_half, t[0], t[1], t[0], t[2], t[3], t[4], t[5], 1, (struct tensor){ 0 }, 0)
 CALL(rope_table, t[0], 1e4f)
 CALL(sinusoid, t[0], t[1])
 CALL(place, t[0], t[1], 3)
@@ -205,9 +214,13 @@ static const struct twin_case cases[] = {
 	{ "rms_modulate_backward_half", rms_modulate_backward_half, 1e-6, 0,
 	  { X(80), X(80), X(80), X(80), R, N(3, { 3, 5, 80 }) }, ".hh .HH" },
 	{ "rms_modulate_backward_half", norm_backward_gated, 1e-6, 0,
-	  { X(77), X(77), X(77), X(77), R, N(3, { 3, 5, 77 }), N(3, { 3, 4, 77 }) }, ".hh .H." },
+	  { X(77), X(77), X(77), X(77), R, N(3, { 3, 5, 77 }), N(3, { 3, 4, 77 }) }, ".hh .H. hhhh" },
 	{ "rms_modulate_backward_half", norm_backward_gated, 1e-6, 0,
-	  { X(80), X(80), X(80), X(80), R, N(3, { 3, 5, 80 }), N(3, { 3, 4, 80 }) }, ".hh .HH" },
+	  { X(80), X(80), X(80), X(80), R, N(3, { 3, 5, 80 }), N(3, { 3, 4, 80 }) }, ".hh .HH hHHh" },
+	{ "rms_modulate_backward_half", norm_backward_onto, 1e-6, 0,
+	  { X(77), X(77), X(77), X(77), R, N(3, { 3, 5, 77 }) }, "hhhh ..h." },
+	{ "rms_modulate_backward_half", norm_backward_onto, 1e-6, 0,
+	  { X(80), X(80), X(80), X(80), R, N(3, { 3, 5, 80 }) }, "Hhhh HHHh" },
 	{ "modulation", modulation, 1e-6, 0, { N(3, { 3, 6, 77 }), N(2, { 6, 77 }), N(3, { 3, 6, 77 }) }, NULL },
 	{ "modulation", modulation, 1e-6, 0, { N(3, { 3, 2, 77 }), N(2, { 2, 77 }), N(3, { 3, 1, 77 }) }, NULL },
 	{ "modulation_backward", modulation_parts, 1e-6, 0, { N(3, { 3, 2, 77 }), N(2, { 2, 77 }), N(3, { 3, 1, 77 }) }, NULL },

@@ -84,6 +84,13 @@ f8_product_below_add(struct dev *d, struct tensor *t)
 }
 
 static void
+f8_product_below_onto(struct dev *d, struct tensor *t)
+{
+	d->k->f8_product(d, &(struct f8_product){ .y = t[0], .x = t[1], .s = t[2], .w = t[3], .t = t[4], .h = t[5], .below = t[6],
+		.add = t[7] });
+}
+
+static void
 f8_turn(struct dev *d, struct tensor *t)
 {
 	d->k->f8_turn(d, t[0], t[1]);
@@ -121,6 +128,16 @@ gate_add_half_f8(struct dev *d, struct tensor *t)
 	same_cast(d, t[4], f, t[2], t[3]);
 }
 
+/* Without a copy. */
+static void
+gate_add_f8(struct dev *d, struct tensor *t)
+{
+	struct f8_cast f = { t[0], t[1], { 0 } };
+
+	d->k->gate_add_half_f8(d, t[4], (struct tensor){ 0 }, t[5], t[6], t[7], 2, f);
+	same_cast(d, t[4], f, t[2], t[3]);
+}
+
 static void
 gate_backward_f8(struct dev *d, struct tensor *t)
 {
@@ -135,7 +152,27 @@ rms_modulate_backward_half_f8(struct dev *d, struct tensor *t)
 {
 	struct f8_cast f = { t[0], t[1], t[10] };
 
-	d->k->rms_modulate_backward_half_f8(d, t[5], t[4], t[6], t[7], t[8], t[9], 1, f);
+	d->k->rms_modulate_backward_half_f8(d, t[5], t[4], t[5], t[6], t[7], t[8], t[9], 1, (struct tensor){ 0 }, 0, f);
+	same_cast(d, t[4], f, t[2], t[3]);
+}
+
+static void
+norm_backward_gated_f8(struct dev *d, struct tensor *t)
+{
+	struct f8_cast f = { t[0], t[1], t[11] };
+
+	d->k->rms_modulate_backward_half_f8(d, t[5], t[4], t[5], t[6], t[7], t[8], t[9], 1, t[10], 3, f);
+	same_cast(d, t[4], f, t[2], t[3]);
+}
+
+/* Onto what stays as it is, without a copy. */
+static void
+norm_backward_onto_f8(struct dev *d, struct tensor *t)
+{
+	struct f8_cast f = { t[0], t[1], t[10] };
+	struct tensor none = { 0 };
+
+	d->k->rms_modulate_backward_half_f8(d, t[4], none, t[5], t[6], t[7], t[8], t[9], 1, none, 0, f);
 	same_cast(d, t[4], f, t[2], t[3]);
 }
 
@@ -205,12 +242,22 @@ static const struct twin_case cases[] = {
 	{ "gate_add_half_f8", gate_add_half_f8, 1e-6, 0, { CAST(77), X(77), X(77), X(77), X(77), M(77) }, "....h.... ....h..h." },
 	{ "gate_add_half_f8", gate_add_half_f8, 1e-6, 0, { CAST(520), X(520), X(520), X(520), X(520), M(520) },
 	  "....h.... ....h..h. ....H..H." },
+	{ "gate_add_half_f8", gate_add_f8, 1e-6, 0, { CAST(77), X(77), X(77), X(77), M(77) }, "!....hhh. ....hh.." },
+	{ "gate_add_half_f8", gate_add_f8, 1e-6, 0, { CAST(520), X(520), X(520), X(520), M(520) }, "!....hhh. ....HHh. ....Hhh." },
 	{ "gate_backward_f8", gate_backward_f8, 1e-6, 0, { CAST(77), X(77), X(77), M(77), C(77) }, "....h..." },
 	{ "gate_backward_f8", gate_backward_f8, 1e-6, 0, { CAST(520), X(520), X(520), M(520), C(520) }, "....h... ....H... ....HH.." },
 	{ "rms_modulate_backward_half_f8", rms_modulate_backward_half_f8, 1e-6, 0,
 	  { CAST(77), X(77), X(77), X(77), X(77), R, M(77), C(77) }, "....h......" },
 	{ "rms_modulate_backward_half_f8", rms_modulate_backward_half_f8, 1e-6, 0,
 	  { CAST(520), X(520), X(520), X(520), X(520), R, M(520), C(520) }, "....h...... ....H.H...." },
+	{ "rms_modulate_backward_half_f8", norm_backward_gated_f8, 1e-6, 0,
+	  { CAST(77), X(77), X(77), X(77), X(77), R, M(77), T(F32, 3, { 3, 4, 77 }), C(77) }, "....h..... ....hhhh" },
+	{ "rms_modulate_backward_half_f8", norm_backward_gated_f8, 1e-6, 0,
+	  { CAST(520), X(520), X(520), X(520), X(520), R, M(520), T(F32, 3, { 3, 4, 520 }), C(520) }, "....h.h... ....HhHh...." },
+	{ "rms_modulate_backward_half_f8", norm_backward_onto_f8, 1e-6, 0,
+	  { CAST(77), X(77), X(77), X(77), X(77), R, M(77), C(77) }, "!....hhhh..." },
+	{ "rms_modulate_backward_half_f8", norm_backward_onto_f8, 1e-6, 0,
+	  { CAST(520), X(520), X(520), X(520), X(520), R, M(520), C(520) }, "!....hhhh... ....HhHH..." },
 	{ "qkv_ready_backward_f8", qkv_ready_backward_f8, 1e-6, 0,
 	  { CAST(270), X(270), X(90), X(90), X(90), T(F32, 3, { 2, 80, 30 }), MASK, C(270) }, "....hhhh... ....HHHH..." },
 	{ "qkv_ready_backward_f8", qkv_ready_backward_f8, 1e-6, 0,
@@ -235,6 +282,9 @@ static const struct twin_case cases[] = {
 	{ "f8_product", f8_product_below_add, 1e-3, 0,
 	  { T(F32, 2, { 131, 272 }), T(F8, 2, { 131, 208 }), T(F32, 1, { 131 }), T(F8, 2, { 272, 208 }), T(F32, 1, { 272 }),
 	    T(BF16, 2, { 131, 136 }), T(BF16, 2, { 136, 272 }) }, "H....s. h....s." },
+	{ "f8_product", f8_product_below_onto, 1e-3, 0,
+	  { T(F32, 2, { 213, 400 }), T(F8, 2, { 213, 272 }), T(F32, 1, { 213 }), T(F8, 2, { 400, 272 }), T(F32, 1, { 400 }),
+	    T(BF16, 2, { 213, 48 }), T(BF16, 2, { 48, 400 }), T(F32, 2, { 213, 400 }) }, "H......H h......H h......h s......s" },
 	{ "f8_turn", f8_turn, 1e-6, 0, { T(F8, 2, { 70, 33 }), T(F8, 2, { 33, 70 }) }, NULL },
 	{ "f8_turn", f8_turn, 1e-6, 0, { T(F8, 2, { 128, 64 }), T(F8, 2, { 64, 128 }) }, NULL },
 };

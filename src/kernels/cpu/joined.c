@@ -35,9 +35,11 @@ cpu_gate_add_half(struct dev *d, struct tensor y, struct tensor yh, struct tenso
 }
 
 void
-cpu_rms_modulate_backward_half(struct dev *d, struct tensor dx, struct tensor dxh, struct tensor dy, struct tensor x,
-                               struct tensor r, struct tensor m, int scale, struct tensor mh, int gate)
+cpu_rms_modulate_backward_half(struct dev *d, struct tensor dx, struct tensor dxh, struct tensor onto, struct tensor dy,
+                               struct tensor x, struct tensor r, struct tensor m, int scale, struct tensor mh, int gate)
 {
+	if (onto.data != dx.data)
+		ref_copy(d, dx, onto);
 	cpu_rms_modulate_backward(d, dx, dy, x, r, m, scale, true);
 	if (dxh.rank && mh.rank)
 		cpu_gate_backward(d, dxh, dx, mh, gate);

@@ -161,19 +161,67 @@ put(float *y, const float (&c)[J][4], int m, int n, const struct work &z, int la
 		}
 }
 
+/* What results are added to: bf16 as put stores it, on its way while products are; F32 when it is wanted. */
 template <int J, class Y>
-__device__ __forceinline__ void
-add_to(float (&c)[J][4], const Y *add, int row, int col, const struct work &z)
-{
+struct addend;
+
+template <int J>
+struct addend<J, bf16> {
+	uint2 w[J];
+
+	__device__ __forceinline__ void
+	fetch(int m, int n, const struct work &z, int lane)
+	{
+		int first = m + 8 * (lane & 1) + 2 * (lane & 2);
+		const bf16 *from = (const bf16 *)z.add + first;
+
 #pragma unroll
-	for (int j = 0; j < J; j++)
-#pragma unroll
-		for (int e = 0; e < 4; e++) {
-			int r = row + 8 * (e / 2), x = col + 8 * j + (e & 1);
-			if (x < z.N && r < z.M)
-				c[j][e] += to_float(add[x * z.ldadd + r]);
+		for (int j = 0; j < J; j++) {
+			int row = n + 8 * j + lane / 4;
+			w[j] = z.add && row < z.N && first < z.M ? *reinterpret_cast<const uint2 *>(from + row * z.ldadd) : make_uint2(0, 0);
 		}
-}
+	}
+	__device__ __forceinline__ void
+	add_to(float (&c)[J][4], int, int, const struct work &, int lane) const
+	{
+		bool odd = lane & 1;
+
+#pragma unroll
+		for (int j = 0; j < J; j++) {
+			uint32_t other = __shfl_xor_sync(~0u, odd ? w[j].x : w[j].y, 1);
+			uint32_t low = turned(odd ? other : w[j].x), high = turned(odd ? w[j].y : other);
+			float v[4];
+			unpack_bf16(low, v[0], v[1]);
+			unpack_bf16(high, v[2], v[3]);
+#pragma unroll
+			for (int e = 0; e < 4; e++)
+				c[j][e] += v[e];
+		}
+	}
+};
+
+template <int J>
+struct addend<J, float> {
+	__device__ __forceinline__ void
+	fetch(int, int, const struct work &, int)
+	{
+	}
+	__device__ __forceinline__ void
+	add_to(float (&c)[J][4], int m, int n, const struct work &z, int lane) const
+	{
+		const float *add = (const float *)z.add;
+		int row = m + lane / 4, col = n + 2 * (lane % 4);
+
+#pragma unroll
+		for (int j = 0; j < J; j++)
+#pragma unroll
+			for (int e = 0; e < 4; e++) {
+				int r = row + 8 * (e / 2), x = col + 8 * j + (e & 1);
+				if (x < z.N && r < z.M)
+					c[j][e] += add[x * z.ldadd + r];
+			}
+	}
+};
 
 [[maybe_unused]] __device__ __forceinline__ float
 bias_of(const struct work &z, int m)
@@ -244,6 +292,7 @@ multiply(const __grid_constant__ CUtensorMap mw, const __grid_constant__ CUtenso
 	}
 	wg::more_registers<232>();
 	float acc[WIDE / 8][4];
+	struct addend<WIDE / 8, Y> added;
 	bool mine = lane < BLOCKS && (lane % DOWN == p.down || lane / DOWN == p.along);		/* lane's block brings to this one */
 
 	for (int tile = (int)blockIdx.x / BLOCKS; tile < z.tiles; tile += (int)gridDim.x / BLOCKS) {
@@ -269,6 +318,7 @@ multiply(const __grid_constant__ CUtensorMap mw, const __grid_constant__ CUtenso
 			if (++at == STAGES)
 				at = 0, phase ^= 1;
 		}
+		added.fetch(m, n, z, lane);
 		wg::wait<0>();
 		wg::hold(acc);
 		if (mine)
@@ -298,7 +348,7 @@ multiply(const __grid_constant__ CUtensorMap mw, const __grid_constant__ CUtenso
 				acc[j][0] += low, acc[j][1] += low, acc[j][2] += high, acc[j][3] += high;
 		}
 		if (z.add)
-			add_to(acc, (const Y *)z.add, m + lane / 4, n + 2 * (lane % 4), z);
+			added.add_to(acc, m, n, z, lane);
 		put(y, acc, m, n, z, lane);
 	}
 	meet_cluster();
@@ -408,10 +458,16 @@ aligned(struct tensor x)
 }
 
 [[maybe_unused]] bool
+by4(struct tensor x)
+{
+	return !x.rank || (tensor_ld(x) % 4 == 0 && (uintptr_t)x.data % 8 == 0);
+}
+
+[[maybe_unused]] bool
 can(struct dev *d, const struct f8_product *p)
 {
 	return d->cuda->arch == 90 && tensor_map_encoder() && aligned(p->x) && aligned(p->w) && aligned(p->h) && aligned(p->right) &&
-	       aligned(p->below) && p->w.dim[0] % 8 == 0 && tensor_ld(p->y) % 4 == 0 && (uintptr_t)p->y.data % 8 == 0;
+	       aligned(p->below) && p->w.dim[0] % 8 == 0 && by4(p->y) && by4(p->add);
 }
 
 /* Over eight rounds of tiles and more without adapters cuBLASLt is faster, by a twentieth. */

@@ -10,6 +10,7 @@ enum { PIECE = 8, MOST = 512, WIDEST = MOST * PIECE };
 struct row_shape {
 	int64_t D, R, T;		/* columns; rows of m a sample; rows of x a sample */
 	int64_t ldx, ldy, ldh, ldz;
+	int64_t ldo, Rh;		/* of what is added to; rows of mh a sample */
 };
 
 unsigned
@@ -58,11 +59,18 @@ norm(struct row_shape s, bf16 *y, float *r, const X *x, const float *m, int shif
 	f8_row<false>(q + n * s.D, tops + n, v, NULL, c, 0, D, shared);
 }
 
-/* m: the row of the scale. */
-template <class DY>
+/* The same of F32, of which nothing goes to e4m3. */
+__device__ __forceinline__ void
+put(float *y, float (&v)[8])
+{
+	store<8>(y, v);
+}
+
+/* m: the row of the scale; gate: NULL, or what dxh is multiplied by; dxh NULL: the cast is of dx. */
+template <class X, class DY>
 __global__ void __launch_bounds__(MOST)
-norm_back(struct row_shape s, float *dx, bf16 *dxh, const DY *dy, const float *x, const float *r, const float *m, uint8_t *q,
-          float *tops, const float *weigh)
+norm_back(struct row_shape s, X *dx, bf16 *dxh, const X *onto, const DY *dy, const X *x, const float *r, const float *m,
+          const float *gate, uint8_t *q, float *tops, const float *weigh)
 {
 	__shared__ float shared[32];
 	int64_t n = blockIdx.x;
@@ -74,7 +82,7 @@ norm_back(struct row_shape s, float *dx, bf16 *dxh, const DY *dy, const float *x
 		load<8>(v, x + n * s.ldx + c);
 		load<8>(g, dy + n * s.ldz + c);
 		load<8>(a, m + c);
-		load<8>(old[0], (const float *)dx + n * s.ldy + c);
+		load<8>(old[0], onto + n * s.ldo + c);
 #pragma unroll
 		for (int i = 0; i < 8; i++)
 			sum += g[i] * (1.f + a[i]) * (v[i] * inv);
@@ -84,16 +92,26 @@ norm_back(struct row_shape s, float *dx, bf16 *dxh, const DY *dy, const float *x
 #pragma unroll
 		for (int i = 0; i < 8; i++)
 			old[0][i] += inv * (g[i] * (1.f + a[i]) - v[i] * inv * mean);
-		store<8>(dx + n * s.ldy + c, old[0]);
-		put(dxh + n * s.ldh + c, old[0]);
+		if (dxh) {
+			put(dx + n * s.ldy + c, old[0]);
+			if (gate) {
+				load<8>(a, gate + n / s.T * s.Rh * s.D + c);
+#pragma unroll
+				for (int i = 0; i < 8; i++)
+					old[0][i] *= a[i];
+			}
+			put(dxh + n * s.ldh + c, old[0]);
+		} else {
+			put(dx + n * s.ldy + c, old[0]);
+		}
 	}
 	f8_row<true>(q + n * s.D, tops + n, old, weigh, c, 0, D, shared);
 }
 
-/* ADD: y = x + m z, yh = y and its cast; else yh = m z and its cast, weighed. m: the row of the gate. */
-template <bool ADD, class Z>
+/* ADD: y = x + m z, yh = y and its cast, or y's where yh is NULL; else yh = m z and its cast, weighed. m: the row of the gate. */
+template <bool ADD, class X, class Z>
 __global__ void __launch_bounds__(MOST)
-gate_of(struct row_shape s, float *y, bf16 *yh, const float *x, const Z *z, const float *m, uint8_t *q, float *tops, const float *weigh)
+gate_of(struct row_shape s, X *y, bf16 *yh, const X *x, const Z *z, const float *m, uint8_t *q, float *tops, const float *weigh)
 {
 	__shared__ float shared[32];
 	int64_t n = blockIdx.x;
@@ -108,9 +126,12 @@ gate_of(struct row_shape s, float *y, bf16 *yh, const float *x, const Z *z, cons
 #pragma unroll
 		for (int i = 0; i < 8; i++)
 			v[0][i] += a[i] * b[i];
-		if (ADD)
+		if (ADD && yh)
 			store<8>(y + n * s.ldy + c, v[0]);
-		put(yh + n * s.ldh + c, v[0]);
+		if (yh)
+			put(yh + n * s.ldh + c, v[0]);
+		else
+			put(y + n * s.ldy + c, v[0]);
 	}
 	f8_row<!ADD>(q + n * s.D, tops + n, v, weigh, c, 0, D, shared);
 }
@@ -168,7 +189,7 @@ fits(int64_t D, struct f8_cast f, bool weighed)
 struct row_shape
 shape_of(struct tensor x, struct tensor m)
 {
-	struct row_shape s = { x.dim[2], m.dim[1], x.dim[1], 0, 0, 0, 0 };
+	struct row_shape s = { x.dim[2], m.dim[1], x.dim[1], 0, 0, 0, 0, 0, 0 };
 
 	return s;
 }
@@ -195,22 +216,26 @@ cuda_rms_modulate_f8(struct dev *d, struct tensor y, struct tensor r, struct ten
 }
 
 extern "C" void
-cuda_rms_modulate_backward_half_f8(struct dev *d, struct tensor dx, struct tensor dxh, struct tensor dy, struct tensor x,
-                                   struct tensor r, struct tensor m, int scale, struct f8_cast f)
+cuda_rms_modulate_backward_half_f8(struct dev *d, struct tensor dx, struct tensor dxh, struct tensor onto, struct tensor dy,
+                                   struct tensor x, struct tensor r, struct tensor m, int scale, struct tensor mh, int gate,
+                                   struct f8_cast f)
 {
 	struct row_shape s = shape_of(x, m);
+	struct tensor of = dxh.rank ? dxh : dx;
 	unsigned n = (unsigned)tensor_rows(x);
 
-	if (n == 0 || dxh.dtype != BF16 || dx.dtype != F32 || x.dtype != F32 || !cuda_by8(dx) || !cuda_by8(dxh) || !cuda_by8(dy) ||
-	    !cuda_by8(x) || !cuda_by8(m) || !fits(s.D, f, true)) {
-		cuda_rms_modulate_backward_half(d, dx, dxh, dy, x, r, m, scale, {}, 0);
-		cuda_f8_rows(d, f.q, f.s, dxh, f.c);
+	if (n == 0 || of.dtype != BF16 || dx.dtype != x.dtype || !cuda_by8(dx) || !cuda_by8(of) || !cuda_by8(onto) || !cuda_by8(dy) ||
+	    !cuda_by8(x) || !cuda_by8(m) || (mh.rank && !cuda_by8(mh)) || !fits(s.D, f, true)) {
+		cuda_rms_modulate_backward_half(d, dx, dxh, onto, dy, x, r, m, scale, mh, gate);
+		cuda_f8_rows(d, f.q, f.s, of, f.c);
 		return;
 	}
-	s.ldx = tensor_ld(x), s.ldy = tensor_ld(dx), s.ldh = tensor_ld(dxh), s.ldz = tensor_ld(dy);
-	WITH_TYPE(dy.dtype, DY, (norm_back<<<n, threads_of(s.D), 0, cuda_stream(d)>>>(
-		s, cuda_out<float>(dx), cuda_out<bf16>(dxh), cuda_in<DY>(dy), cuda_in<float>(x), cuda_in<float>(r),
-		cuda_in<float>(m) + scale * s.D, cuda_out<uint8_t>(f.q), cuda_out<float>(f.s), cuda_in<float>(f.c))));
+	s.ldx = tensor_ld(x), s.ldy = tensor_ld(dx), s.ldh = tensor_ld(of), s.ldz = tensor_ld(dy), s.ldo = tensor_ld(onto);
+	s.Rh = mh.rank ? mh.dim[1] : 0;
+	WITH_TYPE(x.dtype, X, WITH_TYPE(dy.dtype, DY, (norm_back<<<n, threads_of(s.D), 0, cuda_stream(d)>>>(
+		s, cuda_out<X>(dx), (bf16 *)dxh.data, cuda_in<X>(onto), cuda_in<DY>(dy), cuda_in<X>(x), cuda_in<float>(r),
+		cuda_in<float>(m) + scale * s.D, mh.rank ? cuda_in<float>(mh) + gate * s.D : NULL, cuda_out<uint8_t>(f.q),
+		cuda_out<float>(f.s), cuda_in<float>(f.c)))));
 	cuda_launched(d, "rms_modulate_backward_half_f8");
 }
 
@@ -219,18 +244,19 @@ cuda_gate_add_half_f8(struct dev *d, struct tensor y, struct tensor yh, struct t
                       struct f8_cast f)
 {
 	struct row_shape s = shape_of(x, m);
+	struct tensor of = yh.rank ? yh : y;
 	unsigned n = (unsigned)tensor_rows(x);
 
-	if (n == 0 || yh.dtype != BF16 || y.dtype != F32 || x.dtype != F32 || !cuda_by8(y) || !cuda_by8(yh) || !cuda_by8(x) ||
-	    !cuda_by8(z) || !cuda_by8(m) || !fits(s.D, f, false)) {
+	if (n == 0 || of.dtype != BF16 || y.dtype != x.dtype || !cuda_by8(y) || !cuda_by8(of) || !cuda_by8(x) || !cuda_by8(z) ||
+	    !cuda_by8(m) || !fits(s.D, f, false)) {
 		cuda_gate_add_half(d, y, yh, x, z, m, gate);
-		cuda_f8_rows(d, f.q, f.s, yh, f.c);
+		cuda_f8_rows(d, f.q, f.s, of, f.c);
 		return;
 	}
-	s.ldx = tensor_ld(x), s.ldy = tensor_ld(y), s.ldh = tensor_ld(yh), s.ldz = tensor_ld(z);
-	WITH_TYPE(z.dtype, Z, (gate_of<true><<<n, threads_of(s.D), 0, cuda_stream(d)>>>(
-		s, cuda_out<float>(y), cuda_out<bf16>(yh), cuda_in<float>(x), cuda_in<Z>(z), cuda_in<float>(m) + gate * s.D,
-		cuda_out<uint8_t>(f.q), cuda_out<float>(f.s), (const float *)NULL)));
+	s.ldx = tensor_ld(x), s.ldy = tensor_ld(y), s.ldh = tensor_ld(of), s.ldz = tensor_ld(z);
+	WITH_TYPE(x.dtype, X, WITH_TYPE(z.dtype, Z, (gate_of<true><<<n, threads_of(s.D), 0, cuda_stream(d)>>>(
+		s, cuda_out<X>(y), (bf16 *)yh.data, cuda_in<X>(x), cuda_in<Z>(z), cuda_in<float>(m) + gate * s.D,
+		cuda_out<uint8_t>(f.q), cuda_out<float>(f.s), (const float *)NULL))));
 	cuda_launched(d, "gate_add_half_f8");
 }
 

@@ -98,15 +98,14 @@ gate_both(struct gate_shape s, float *y, H *yh, const float *x, const Z *z, cons
 	store<N>(yh + n * s.ldh + c, v);
 }
 
-/* As modulate.cu's backward, always added; a block a row. gate: NULL, or what the copy is multiplied by. */
+/* As modulate.cu's backward, onto what is there; a block a row. dxh: NULL, or the copy; gate: NULL, or what that is multiplied by. */
 struct norm_shape {
-	int64_t D, R, T, ldx, lddx, ldh, lddy, Rh;
+	int64_t D, R, T, ldx, lddx, ldh, ldo, lddy, Rh;
 };
 
-template <int N, class H, class DY>
+template <int N, class H, class DY, class X>
 __global__ void
-norm_both(struct norm_shape s, float *dx, H *dxh, const DY *dy, const float *x, const float *r, const float *m,
-          const float *gate)
+norm_both(struct norm_shape s, X *dx, H *dxh, const X *onto, const DY *dy, const X *x, const float *r, const float *m, const float *gate)
 {
 	__shared__ float shared[32];
 	int64_t n = blockIdx.x;
@@ -117,7 +116,7 @@ norm_both(struct norm_shape s, float *dx, H *dxh, const DY *dy, const float *x, 
 		gate += n / s.T * s.Rh * s.D;
 	x += n * s.ldx;
 	dx += n * s.lddx;
-	dxh += n * s.ldh;
+	onto += n * s.ldo;
 	dy += n * s.lddy;
 	for (int64_t c = (int64_t)threadIdx.x * N; c < s.D; c += (int64_t)blockDim.x * N) {
 		load<N>(v, x + c);
@@ -132,7 +131,7 @@ norm_both(struct norm_shape s, float *dx, H *dxh, const DY *dy, const float *x, 
 		load<N>(v, x + c);
 		load<N>(g, dy + c);
 		load<N>(a, m + c);
-		load<N>(old, (const float *)dx + c);
+		load<N>(old, onto + c);
 #pragma unroll
 		for (int i = 0; i < N; i++)
 			old[i] += inv * (g[i] * (1.f + a[i]) - v[i] * inv * mean);
@@ -141,9 +140,10 @@ norm_both(struct norm_shape s, float *dx, H *dxh, const DY *dy, const float *x, 
 			load<N>(a, gate + c);
 #pragma unroll
 			for (int i = 0; i < N; i++)
-				old[i] *= a[i];
+				old[i] = to_float(from_float<X>(old[i])) * a[i];
 		}
-		store<N>(dxh + c, old);
+		if (dxh)
+			store<N>(dxh + n * s.ldh + c, old);
 	}
 }
 
@@ -198,28 +198,34 @@ cuda_gate_add_half(struct dev *d, struct tensor y, struct tensor yh, struct tens
 }
 
 extern "C" void
-cuda_rms_modulate_backward_half(struct dev *d, struct tensor dx, struct tensor dxh, struct tensor dy, struct tensor x,
-                                struct tensor r, struct tensor m, int scale, struct tensor mh, int gate)
+cuda_rms_modulate_backward_half(struct dev *d, struct tensor dx, struct tensor dxh, struct tensor onto, struct tensor dy,
+                                struct tensor x, struct tensor r, struct tensor m, int scale, struct tensor mh, int gate)
 {
-	struct norm_shape s = { x.dim[2], m.dim[1], x.dim[1], tensor_ld(x), tensor_ld(dx), 0, tensor_ld(dy), mh.rank ? mh.dim[1] : 0 };
+	struct norm_shape s = { x.dim[2], m.dim[1], x.dim[1], tensor_ld(x), tensor_ld(dx), 0, tensor_ld(onto), tensor_ld(dy),
+		                mh.rank ? mh.dim[1] : 0 };
+	const float *row = cuda_in<float>(m) + scale * s.D, *gates = mh.rank ? cuda_in<float>(mh) + gate * s.D : NULL;
+	bool by8 = cuda_by8(dx) && cuda_by8(onto) && cuda_by8(dy) && cuda_by8(x) && cuda_by8(m) && (!dxh.rank || cuda_by8(dxh)) &&
+	           (!mh.rank || cuda_by8(mh));
 	unsigned n = (unsigned)tensor_rows(x);
 
-	if (!dxh.rank) {
+	if (!dxh.rank && onto.data == dx.data) {
 		cuda_rms_modulate_backward(d, dx, dy, x, r, m, scale, true);
 		return;
 	}
 	if (n == 0)
 		return;
-	s.ldh = tensor_ld(dxh);
-	assert(dx.dtype == F32 && x.dtype == F32);
-	WITH_TYPE(dxh.dtype, H, WITH_TYPE(dy.dtype, DY, {
-		const float *row = cuda_in<float>(m) + scale * s.D, *gates = mh.rank ? cuda_in<float>(mh) + gate * s.D : NULL;
-		if (cuda_by8(dx) && cuda_by8(dxh) && cuda_by8(dy) && cuda_by8(x) && cuda_by8(m) && (!mh.rank || cuda_by8(mh)))
-			norm_both<8><<<n, row_threads(s.D, 8), 0, cuda_stream(d)>>>(s, cuda_out<float>(dx), cuda_out<H>(dxh), cuda_in<DY>(dy),
-			                                                           cuda_in<float>(x), cuda_in<float>(r), row, gates);
+	assert(dx.dtype == x.dtype && onto.dtype == x.dtype);
+	if (dxh.rank)
+		s.ldh = tensor_ld(dxh);
+	else
+		dxh.dtype = x.dtype;
+	WITH_TYPE(dxh.dtype, H, WITH_TYPE(dy.dtype, DY, WITH_TYPE(x.dtype, X, {
+		if (by8)
+			norm_both<8><<<n, row_threads(s.D, 8), 0, cuda_stream(d)>>>(s, cuda_out<X>(dx), (H *)dxh.data, cuda_in<X>(onto),
+			                                                           cuda_in<DY>(dy), cuda_in<X>(x), cuda_in<float>(r), row, gates);
 		else
-			norm_both<1><<<n, row_threads(s.D, 1), 0, cuda_stream(d)>>>(s, cuda_out<float>(dx), cuda_out<H>(dxh), cuda_in<DY>(dy),
-			                                                           cuda_in<float>(x), cuda_in<float>(r), row, gates);
-	}));
+			norm_both<1><<<n, row_threads(s.D, 1), 0, cuda_stream(d)>>>(s, cuda_out<X>(dx), (H *)dxh.data, cuda_in<X>(onto),
+			                                                           cuda_in<DY>(dy), cuda_in<X>(x), cuda_in<float>(r), row, gates);
+	})));
 	cuda_launched(d, "rms_modulate_backward_half");
 }

@@ -38,9 +38,11 @@ ref_gate_add_half(struct dev *d, struct tensor y, struct tensor yh, struct tenso
 }
 
 void
-ref_rms_modulate_backward_half(struct dev *d, struct tensor dx, struct tensor dxh, struct tensor dy, struct tensor x,
-                               struct tensor r, struct tensor m, int scale, struct tensor mh, int gate)
+ref_rms_modulate_backward_half(struct dev *d, struct tensor dx, struct tensor dxh, struct tensor onto, struct tensor dy,
+                               struct tensor x, struct tensor r, struct tensor m, int scale, struct tensor mh, int gate)
 {
+	if (onto.data != dx.data)
+		ref_copy(d, dx, onto);
 	ref_rms_modulate_backward(d, dx, dy, x, r, m, scale, true);
 	if (dxh.rank && mh.rank)
 		ref_gate_backward(d, dxh, dx, mh, gate);
@@ -61,7 +63,7 @@ ref_gate_add_half_f8(struct dev *d, struct tensor y, struct tensor yh, struct te
                      struct f8_cast f)
 {
 	ref_gate_add_half(d, y, yh, x, z, m, gate);
-	ref_f8_rows(d, f.q, f.s, yh, f.c);
+	ref_f8_rows(d, f.q, f.s, yh.rank ? yh : y, f.c);
 }
 
 void
@@ -72,11 +74,12 @@ ref_gate_backward_f8(struct dev *d, struct tensor dz, struct tensor dy, struct t
 }
 
 void
-ref_rms_modulate_backward_half_f8(struct dev *d, struct tensor dx, struct tensor dxh, struct tensor dy, struct tensor x,
-                                  struct tensor r, struct tensor m, int scale, struct f8_cast f)
+ref_rms_modulate_backward_half_f8(struct dev *d, struct tensor dx, struct tensor dxh, struct tensor onto, struct tensor dy,
+                                  struct tensor x, struct tensor r, struct tensor m, int scale, struct tensor mh, int gate,
+                                  struct f8_cast f)
 {
-	ref_rms_modulate_backward_half(d, dx, dxh, dy, x, r, m, scale, (struct tensor){ 0 }, 0);
-	ref_f8_rows(d, f.q, f.s, dxh, f.c);
+	ref_rms_modulate_backward_half(d, dx, dxh, onto, dy, x, r, m, scale, mh, gate);
+	ref_f8_rows(d, f.q, f.s, dxh.rank ? dxh : dx, f.c);
 }
 
 /* Columns at .. of all, which have a matrix of their own in part, brought there or back. */
