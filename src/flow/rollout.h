@@ -7,6 +7,7 @@
 #define ACE_FLOW_ROLLOUT_H
 
 #include "dev/dev.h"
+#include "flow/reflex.h"
 #include "flow/timestep.h"
 #include "num/tensor.h"
 
@@ -21,6 +22,7 @@ struct rollout_options {
 	int64_t ramp_steps, start_step;	/* updates; ramp_steps 0: no ramp */
 	double prob_start, prob_end;	/* of the ramp; NAN: chance */
 	bool cosine;			/* shape of the ramp */
+	struct reflex_options reflex;
 };
 
 /* "euler", "heun"; "unipc" and "dpm" give euler with *replaced set, for a notice. false: no such name. */

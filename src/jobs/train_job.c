@@ -201,7 +201,9 @@ fill_rollout(struct step_options *o, const struct settings *s)
 	*r = (struct rollout_options){ .longest = settings_i64(s, "scheduled_sampling_max_step_offset"),
 		.chance = settings_f64(s, "scheduled_sampling_probability"), .ramp_steps = settings_i64(s, "scheduled_sampling_ramp_steps"),
 		.start_step = settings_i64(s, "scheduled_sampling_start_step"), .prob_start = given(s, "scheduled_sampling_prob_start"),
-		.prob_end = given(s, "scheduled_sampling_prob_end"), .cosine = is(s, "scheduled_sampling_ramp_shape", "cosine") };
+		.prob_end = given(s, "scheduled_sampling_prob_end"), .cosine = is(s, "scheduled_sampling_ramp_shape", "cosine"),
+		.reflex = { settings_bool(s, "scheduled_sampling_reflexflow"), settings_f64(s, "scheduled_sampling_reflexflow_alpha"),
+			settings_f64(s, "scheduled_sampling_reflexflow_beta1"), settings_f64(s, "scheduled_sampling_reflexflow_beta2") } };
 	if (!rollout_strategy_named(&r->strategy, settings_str(s, "scheduled_sampling_strategy")) ||
 	    !rollout_sampler_named(&r->sampler, sampler, &replaced))
 		return ace_fail(ACE_ECONFIG, "scheduled_sampling_sampler=%s, scheduled_sampling_strategy=%s: no such name", sampler,
@@ -219,10 +221,12 @@ fill_rollout(struct step_options *o, const struct settings *s)
 		return ace_fail(ACE_ECONFIG, "scheduled sampling goes along the table of times to an estimate of the data: it needs "
 		                "prediction_target=x0, and no flow_use_uniform_schedule, flow_use_beta_schedule, flow_cubic_schedule_weights or "
 		                "flow_custom_timesteps");
+	if (r->reflex.on && o->form.cost != FLOW_L2)
+		return ace_fail(ACE_ECONFIG, "scheduled_sampling_reflexflow weighs squares of errors: it needs loss_type=l2");
 	if (replaced && order < 2)
 		msg_info("scheduled_sampling_sampler=%s: euler takes its place", sampler);
 	msg_info("scheduled sampling: a step runs the network up to %lld more times",
-	         (long long)r->longest * (r->sampler == ROLLOUT_HEUN ? 2 : 1));
+	         (long long)r->longest * (r->sampler == ROLLOUT_HEUN ? 2 : 1) + (r->reflex.on ? 2 : 0));
 	return ACE_OK;
 }
 

@@ -59,6 +59,7 @@ static void
 pass(struct step *s, struct ctx *c, const struct step_inputs *in, struct tensor loss, const float *noise)
 {
 	struct tensor e = arena_like(c->act, in->x0), x = e, v;
+	struct step_reflex reflex;
 	struct dit_input input = { .frame_mask = in->frame_mask, .text = in->text, .text_mask = in->text_mask,
 		.speaker = in->speaker, .lyric_ids = in->lyric_ids, .lyric_mask = in->lyric_mask, .timestep = in->timestep };
 
@@ -66,16 +67,20 @@ pass(struct step *s, struct ctx *c, const struct step_inputs *in, struct tensor 
 		c->dev->m->upload(c->dev, e.data, noise, tensor_bytes(e));
 	else
 		flow_noise(c->dev, e, in->stream);
-	if (s->o.form.target == FLOW_VELOCITY)
+	if (s->o.form.target == FLOW_VELOCITY || s->reflex)
 		x = arena_like(c->act, e);	/* the noise itself is asked for again */
 	flow_mix(c->dev, x, in->x0, e, in->start, F32);
 	v = arena_like(c->act, e);
+	reflex = (struct step_reflex){ in->x0, e, in->sigma, v, s->reflex ? arena_like(c->act, e) : (struct tensor){ 0 } };
 	input.latents = x;
-	step_roll(s, c, &input);
+	step_roll(s, c, &input, &reflex);
 	dit_forward(c, s->m, v, &input);
 	if (s->scaling.rank)
 		c->dev->k->loss_scale(c->dev, in->weight, s->scaling);
-	flow_loss(c->dev, v, loss, v, x, in->x0, e, in->sigma, in->frame_mask, in->weight, s->o.form, F32);
+	if (s->reflex)
+		step_reflex_loss(s, in, x, &reflex, loss);
+	else
+		flow_loss(c->dev, v, loss, v, x, in->x0, e, in->sigma, in->frame_mask, in->weight, s->o.form, F32);
 	dit_backward(c, s->m, &input, v);
 }
 

@@ -40,7 +40,7 @@ struct step_options {
 	struct schedule schedule;
 	struct groups_options groups;	/* zero: one rule and one rate for all */
 	struct ema_options ema;		/* interval 0: no average is kept */
-	struct rollout_options rollout;	/* longest 0: off; else with FLOW_X0 only */
+	struct rollout_options rollout;	/* longest 0: off; else with FLOW_X0 only, and its reflex with FLOW_L2 */
 	struct scaler scaler;		/* fp16: how it begins; scale 0: losses are not scaled */
 	int64_t nonfinite;		/* updates in a row that losses or gradients that are not finite may cost; 0: the first is a failure */
 	bool one_by_one;		/* cuda: nothing is recorded */
@@ -100,6 +100,7 @@ struct step {
 	struct groups groups;		/* what follows another rate or rule */
 	struct ema ema;
 	struct rollout rollout;
+	float *reflex;			/* a pass's loss is made in it, pinned; NULL: the device makes it */
 	struct scaler scaler;		/* fp16: as it stands. step_scaler sets it */
 	int64_t *way;			/* [2, room.B]: sources and targets of the batch under way; NULL: no rollouts */
 	int64_t calls, calls_here;	/* of the network for that: of the rank that needs most, of this one */

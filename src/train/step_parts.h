@@ -25,6 +25,16 @@ float step_roll_draw(struct step *s, int64_t i, struct flow_time t, struct rng r
 /* How often the network is run for that, for a batch of B clips that were drawn (0: none), or for that of the rank that needs it most. */
 enum status step_roll_calls(struct step *s, int64_t B) ACE_NODISCARD;
 
+/* Where a rollout leads astray (flow/reflex.h): tensors like the latents. */
+struct step_reflex {
+	struct tensor x0, noise, sigma;	/* noise becomes the exact latents */
+	struct tensor v;		/* room for a velocity */
+	struct tensor bias;		/* out; rank 0: nothing of that is wanted */
+};
+
 /* Carry in->latents on to their times. */
-void step_roll(struct step *s, const struct ctx *c, const struct dit_input *in);
+void step_roll(struct step *s, const struct ctx *c, const struct dit_input *in, const struct step_reflex *r);
+
+/* The loss and its gradient, into v, on the host. */
+void step_reflex_loss(struct step *s, const struct step_inputs *in, struct tensor x, const struct step_reflex *r, struct tensor loss);
 #endif

@@ -3,8 +3,23 @@
  * on to theirs by the network as it is. How far depends on the clip, so that no device can record it. */
 #include "train/step_parts.h"
 
+#include "flow/noise.h"
+#include "ops/rows.h"
+
 #include <assert.h>
 #include <stdlib.h>
+
+/* Room on the host for a batch's velocities, latents, data and biases, its mask, its times and weights, and its losses. */
+static enum status
+reflex_open(struct step *s)
+{
+	const struct step_shape *n = &s->room;
+	int64_t numbers = n->B * n->T * (4 * DIT_CHANNELS * DIT_ROWS + 1) + 3 * n->B + 1;
+
+	assert(s->o.form.cost == FLOW_L2);
+	s->reflex = s->dev->m->pinned(s->dev, (size_t)numbers * sizeof *s->reflex);
+	return s->reflex ? ACE_OK : ace_fail(ACE_ENOMEM, "no memory for the loss of a batch's rollouts");
+}
 
 enum status
 step_roll_open(struct step *s)
@@ -17,6 +32,8 @@ step_roll_open(struct step *s)
 	s->way = calloc((size_t)(2 * s->room.B), sizeof *s->way);
 	if (!s->way)
 		return ace_fail(ACE_ENOMEM, "no memory for the ways of a batch's rollouts");
+	if (s->o.rollout.reflex.on)
+		ACE_TRY(reflex_open(s));
 	return rollout_open(&s->rollout, s->dev, s->o.rollout.sampler, 4, dim);
 }
 
@@ -24,6 +41,8 @@ void
 step_roll_close(struct step *s)
 {
 	rollout_close(&s->rollout);
+	if (s->reflex)
+		s->dev->m->unpin(s->dev, s->reflex);
 	free(s->way);
 }
 
@@ -43,6 +62,8 @@ enum status
 step_roll_calls(struct step *s, int64_t B)
 {
 	s->calls = s->way ? rollout_calls(s->o.rollout.sampler, B, s->way, s->way + s->room.B) : 0;
+	if (s->calls > 0 && s->reflex)
+		s->calls += 2;
 	s->calls_here = s->calls;
 	return s->way ? exchange_most(s->o.exchange, &s->calls) : ACE_OK;
 }
@@ -66,8 +87,20 @@ velocity(void *me, struct tensor v, struct tensor x, struct tensor timestep)
 	arena_release(n->c.act, mark);
 }
 
+/* The velocity at the exact latents less that at those which were rolled out. */
+static void
+find_bias(struct step *s, struct network *n, const struct step_reflex *r)
+{
+	struct dev *d = s->dev;
+
+	velocity(n, r->v, n->in.latents, n->in.timestep);
+	flow_mix(d, r->noise, r->x0, r->noise, r->sigma, F32);
+	velocity(n, r->bias, r->noise, n->in.timestep);
+	rows_axpy(d, r->bias, r->v, -1.f);
+}
+
 void
-step_roll(struct step *s, const struct ctx *c, const struct dit_input *in)
+step_roll(struct step *s, const struct ctx *c, const struct dit_input *in, const struct step_reflex *r)
 {
 	struct network n = { *c, s->m, *in };
 	const struct rollout_network net = { &n, velocity };
@@ -80,6 +113,41 @@ step_roll(struct step *s, const struct ctx *c, const struct dit_input *in)
 		return;
 	}
 	rollout_run(&s->rollout, &s->o.flow, s->o.rollout.sampler, in->latents, s->way, s->way + s->room.B, &net);
+	n.in = *in;
+	if (s->calls_here > 0 && r->bias.rank)
+		find_bias(s, &n, r);
 	for (int64_t k = s->calls_here; k < s->calls; k++)
 		exchange_idle_forward(s->o.exchange);
+}
+
+/* x to the host, behind what is there. */
+static const float *
+fetch(struct step *s, float **to, struct tensor x)
+{
+	const float *at = *to;
+
+	s->dev->m->download(s->dev, *to, x.data, tensor_bytes(x));
+	*to += tensor_count(x);
+	return at;
+}
+
+void
+step_reflex_loss(struct step *s, const struct step_inputs *in, struct tensor x, const struct step_reflex *r, struct tensor loss)
+{
+	struct dev *d = s->dev;
+	float *next = s->reflex, *v = next;
+	struct reflex_batch b = { .B = x.dim[0], .rows = DIT_CHANNELS * DIT_ROWS, .T = x.dim[3] };
+
+	if (dev_is_dry(d) || x.data == NULL)
+		return;
+	b.v = fetch(s, &next, r->v);
+	b.x = fetch(s, &next, x);
+	b.x0 = fetch(s, &next, in->x0);
+	b.bias = s->calls_here > 0 ? fetch(s, &next, r->bias) : NULL;
+	b.mask = fetch(s, &next, in->frame_mask);
+	b.sigma = fetch(s, &next, in->sigma);
+	b.weight = fetch(s, &next, in->weight);
+	reflex_loss(&s->o.rollout.reflex, &b, v, next);
+	d->m->upload(d, r->v.data, v, tensor_bytes(r->v));
+	d->m->upload(d, loss.data, next, tensor_bytes(loss));
 }

@@ -168,6 +168,9 @@ a_run_with_rollouts_is_that_of_the_cpu(void **state)
 	must(model, tiny_data, at("cpu-rolled"), pair, PAIRS("device", "cpu", "threads", "2"));
 	must(model, tiny_data, at("cuda-rolled"), pair, PAIRS("device", "cuda"));
 	near(at("cuda-rolled"), at("cpu-rolled"), 6, 1e-3);
+	must(model, tiny_data, at("cpu-reflex"), pair, PAIRS("device", "cpu", "threads", "2", "scheduled_sampling_reflexflow", "true"));
+	must(model, tiny_data, at("cuda-reflex"), pair, PAIRS("device", "cuda", "scheduled_sampling_reflexflow", "true"));
+	near(at("cuda-reflex"), at("cpu-reflex"), 6, 1e-3);
 }
 
 static void

@@ -291,6 +291,13 @@ a_run_with_rollouts_goes_on_too(void **state)
 	runs_metric(runs_at("whole"), "train_loss", plain);
 	runs_metric(whole, "train_loss", rolled);
 	assert_true(plain[6] != rolled[6]);
+	runs_must(runs_at("reflex"), PAIRS(ROLLED, "scheduled_sampling_reflexflow", "true"));
+	runs_must(runs_at("reflex-parts"), PAIRS(ROLLED, "scheduled_sampling_reflexflow", "true", "max_train_steps", "3"));
+	runs_must(runs_at("reflex-parts"), PAIRS(ROLLED, "scheduled_sampling_reflexflow", "true"));
+	runs_same_run(runs_at("reflex"), runs_at("reflex-parts"), 6);
+	runs_metric(runs_at("reflex"), "train_loss", plain);
+	assert_true(plain[1] > rolled[1]);	/* the direction costs besides */
+	runs_fails(ACE_ECONFIG, "needs loss_type=l2", out, PAIRS(ROLLED, "scheduled_sampling_reflexflow", "true", "loss_type", "huber"));
 	runs_fails(ACE_ECONFIG, "prediction_target=x0", out, PAIRS(ROLLED, "prediction_target", "velocity"));
 	runs_fails(ACE_ECONFIG, "flow_use_uniform_schedule", out, PAIRS(ROLLED, "flow_use_uniform_schedule", "true"));
 	runs_fails(ACE_ECONFIG, "scheduled_sampling_order=3", out, PAIRS(ROLLED, "scheduled_sampling_order", "3"));

@@ -475,6 +475,12 @@ clips_that_the_network_made_train_with_every_sharding(void **state)
 		                                 "scheduled_sampling_max_step_offset", "3", "scheduled_sampling_probability", "0.7",
 		                                 "scheduled_sampling_sampler", "heun")));
 		same_bits(name, "rolled-none");
+		snprintf(name, sizeof name, "reflex-%s", sharding[i]);
+		assert_ok(run(name, false, PAIRS("sharding", sharding[i], "train_batch_size", "10", "max_grad_norm", "0",
+		                                 "gradient_accumulation_steps", "1", "max_train_steps", steps,
+		                                 "scheduled_sampling_max_step_offset", "3", "scheduled_sampling_probability", "0.7",
+		                                 "scheduled_sampling_reflexflow", "true")));
+		same_bits(name, "reflex-none");
 	}
 }
 

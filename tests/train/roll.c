@@ -40,6 +40,47 @@ ask(struct tiny *t, struct tensor v, struct tensor x, const float *timestep)
 	free(act.base);
 }
 
+/* What reflex makes of it: v and x of the pass that trains, each clip's two velocities apart. */
+static double
+reflex_by_hand(struct tiny *t, const float *noise, struct tensor v, struct tensor x)
+{
+	const struct flow_options *f = &t->step.o.flow;
+	const struct reflex_options *o = &t->step.o.rollout.reflex;
+	const int64_t B = t->b.B, n = tensor_count(x) / B, *to = t->step.way + t->step.room.B;
+	const float *xp = x.data, *vp = v.data, *x0 = t->b.latents;
+	struct tensor exact = x, clean = v;
+	float time[B_MOST], *ep, *cp;
+	double loss = 0;
+
+	exact.data = ep = malloc(tensor_bytes(x));
+	clean.data = cp = malloc(tensor_bytes(x));
+	assert_true(ep && cp);
+	for (int64_t i = 0; i < B * n; i++) {
+		float sigma = flow_time_at(f, to[i / n]).sigma;
+		time[i / n] = flow_time_at(f, to[i / n]).timestep;
+		ep[i] = sigma * noise[i] + (1 - sigma) * x0[i];
+	}
+	ask(t, clean, exact, time);
+	for (int64_t b = 0; b < B; b++) {
+		double sum = 1e-30, vv = 0, ww = 0, squares = 0, drift = 0, sigma = (double)flow_time_at(f, to[b]).sigma;
+		for (int64_t i = b * n; i < (b + 1) * n; i++) {
+			sum += fabs((double)cp[i] - (double)vp[i]);
+			vv += (double)vp[i] * (double)vp[i];
+			ww += ((double)xp[i] - (double)x0[i]) * ((double)xp[i] - (double)x0[i]);
+		}
+		for (int64_t i = b * n; i < (b + 1) * n; i++) {
+			double e = (double)xp[i] - sigma * (double)vp[i] - (double)x0[i];
+			double turn = (double)vp[i] / sqrt(vv) - ((double)xp[i] - (double)x0[i]) / sqrt(ww);
+			squares += e * e * (1 + o->alpha * ((double)cp[i] - (double)vp[i]) / sum);
+			drift += turn * turn;
+		}
+		loss += (o->beta2 * squares / (double)n + o->beta1 * drift) / (double)B;
+	}
+	free(ep);
+	free(cp);
+	return loss;
+}
+
 /* The loss that section 10 asks for, from the ways that the step has drawn: euler, each clip standing still where it arrives. */
 static double
 by_hand(struct tiny *t, const float *noise)
@@ -71,6 +112,8 @@ by_hand(struct tiny *t, const float *noise)
 			}
 		}
 	}
+	if (t->step.o.rollout.reflex.on)
+		loss = reflex_by_hand(t, noise, v, x);
 	free(x.data);
 	free(v.data);
 	return loss;
@@ -99,17 +142,17 @@ noise_of(const struct tiny *t)
 }
 
 static void
-a_clip_is_trained_on_what_the_network_made_of_it(void **state)
+check_against_hand(struct reflex_options reflex)
 {
 	struct step_options o;
 	struct tiny t;
 	float *noise;
 	double want;
 
-	(void)state;
 	tiny_open(&t, &(struct tiny_options){ .kind = DEV_CPU, .threads = 2, .checkpoint_interval = 1 });
 	o = options(&t, LONGEST, 1, ROLLOUT_EULER);
 	o.schedule.rate = 0;		/* the network stays as it is */
+	o.rollout.reflex = reflex;
 	tiny_start(&t, &o);
 	noise = noise_of(&t);
 	assert_true(t.b.B <= B_MOST);
@@ -128,6 +171,46 @@ a_clip_is_trained_on_what_the_network_made_of_it(void **state)
 	assert_int_equal(t.step.act.peak, t.step.act.size);
 	free(noise);
 	tiny_close(&t);
+}
+
+static void
+a_clip_is_trained_on_what_the_network_made_of_it(void **state)
+{
+	(void)state;
+	check_against_hand((struct reflex_options){ 0 });
+}
+
+/* A large alpha, since a clip has many numbers and their weights hardly differ. */
+static void
+reflex_weighs_errors_and_holds_to_the_direction(void **state)
+{
+	(void)state;
+	check_against_hand((struct reflex_options){ true, 300, 10, 0.5 });
+}
+
+/* Without its terms it is the loss of a plain rollout, and trains the same. */
+static void
+reflex_of_no_strength_is_a_plain_rollout(void **state)
+{
+	double loss[2][3];
+
+	(void)state;
+	for (int k = 0; k < 2; k++) {
+		struct step_options o;
+		struct tiny t;
+		tiny_open(&t, &(struct tiny_options){ .kind = DEV_CPU, .threads = 2, .lora_dropout = 0.1f, .lyric_dropout = 0.1f });
+		o = options(&t, 5, 0.5, ROLLOUT_EULER);
+		o.rollout.reflex = (struct reflex_options){ k == 1, 0, 0, 1 };
+		tiny_start(&t, &o);
+		for (int i = 0; i < 3; i++) {
+			t.b.number = i;
+			loss[k][i] = step_loss(&t, NULL);
+		}
+		tiny_close(&t);
+	}
+	for (int i = 0; i < 3; i++)
+		assert_true(fabs(loss[1][i] / loss[0][i] - 1) < 1e-5);
+	assert_true(loss[0][2] != loss[0][1]);
 }
 
 /* Without a chance it is the step without rollouts, to the bit: nothing else is drawn otherwise. Heun goes another way than euler. */
@@ -165,6 +248,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_clip_is_trained_on_what_the_network_made_of_it),
+		cmocka_unit_test(reflex_weighs_errors_and_holds_to_the_direction),
+		cmocka_unit_test(reflex_of_no_strength_is_a_plain_rollout),
 		cmocka_unit_test(what_is_not_rolled_out_is_as_ever),
 	};
 
