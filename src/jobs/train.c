@@ -163,7 +163,9 @@ open_step(struct train *t)
 		ACE_TRY(evaluation_open(&t->evaluation, &t->step, &o));
 	}
 	ACE_TRY(train_validation_ready(t));
-	return loop_open(&t->loop, &t->step, t->data, &t->limits, t->at);
+	ACE_TRY(loop_open(&t->loop, &t->step, t->data, &t->limits, t->at));
+	t->loop.names = settings_bool(t->settings, "print_filenames");
+	return ACE_OK;
 }
 
 /* A batch system that says when it will end the job gets a run that stops in time for a save (ecosystem.md section 2): the grace

@@ -2,6 +2,7 @@
 #include "train/loop.h"
 
 #include "base/clock.h"
+#include "base/msg.h"
 
 #include <math.h>
 
@@ -62,6 +63,15 @@ at_the_end(struct loop *l)
 	return l->limits.epochs > 0 && (double)l->next.epoch >= ceil(l->limits.epochs);
 }
 
+static void
+say_names(const struct batch *b)
+{
+	msg_info("batch      epoch %lld, number %lld, %s: %lld clip%s", (long long)b->epoch + 1, (long long)b->number + 1, b->dataset,
+	         (long long)b->B, b->B == 1 ? "" : "s");
+	for (int64_t i = 0; i < b->B; i++)
+		msg_info("           %s", b->name[i]);
+}
+
 /* One micro step; *more false: there is no batch for it. */
 static enum status
 take_one(struct loop *l, bool *more)
@@ -74,6 +84,8 @@ take_one(struct loop *l, bool *more)
 	if (!*more)
 		return ACE_OK;
 	ACE_TRY(prefetch_next(l->ahead, &b, &waited));
+	if (l->names && b->B > 0)
+		say_names(b);
 	ACE_TRY(step_run(l->step, b, NULL));
 	batches = data_batches_per_epoch(l->data, b->epoch);
 	next = b->number - exchange_rank(l->step->o.exchange) + exchange_ranks(l->step->o.exchange);

@@ -34,6 +34,7 @@ struct loop {
 	struct loop_place at;		/* behind the last update */
 	struct loop_place next;		/* behind the last batch that was taken */
 	struct loop_report taken;	/* of the update under way, as far as batches say it */
+	bool names;			/* say the clips of each batch that this rank takes; may be set once it is open */
 	struct prefetch *ahead;
 };
 

@@ -58,6 +58,11 @@ lora=pytorch_lora_weights.safetensors
 expect 0 "done" "without a prompt nothing is rendered" output_dir=plain validation_steps=2
 [ ! -e plain/validation_audio ]
 check $? "and there is no folder for it"
+expect 0 "batch      epoch 1, number 1, " "the songs of batches" output_dir=named print_filenames=true train_batch_size=2
+grep -A 2 "^batch " log | grep '^           ' | sed 's/^ *//' | sort -u > names
+(cd songs && ls) > all
+[ "$(grep -c '^batch .*: 2 clips$' log)" -ge 3 ] && [ "$(grep -cxFf all names)" -eq "$(wc -l < names)" ] && [ "$(wc -l < names)" -ge 4 ]
+check $? "are said by their names"
 expect 0 "validation step 4: 2 clips" "a prompt is rendered" output_dir=run validation_prompt="slow jazz" validation_lyrics="[verse]
 la la la" validation_steps=2
 is "$(made run)" "step_2_unconditional_0.wav step_2_validation_0.wav step_4_unconditional_0.wav step_4_validation_0.wav step_6_unconditional_0.wav step_6_validation_0.wav " \

@@ -148,7 +148,7 @@
 	  .error = "delete_unwanted_images is not done: songs are only read; what a data set list leaves out is passed over" },
 	{ .name = "print_filenames", .type = OPT_BOOL, .initial = "false", .programs = OPT_TRAINING,
 	  .category = "data",
-	  .help = "Log the files of every batch." },
+	  .help = "Say the songs of each batch; of several ranks the first one says its own." },
 	{ .name = "max_workers", .type = OPT_INT, .initial = "32", .range = "1..",
 	  .programs = OPT_CONFIGURED, .category = "data",
 	  .help = "Threads for preparation." },
