@@ -2,8 +2,8 @@
 /* Clips that are rendered while training, from the same prompts and the same noise each time (training.md section 13).
  *
  * The first rank does it: prompts are encoded before the transformer is opened, passes use the memory of a step, and the decoder is opened
- * each time. Ranks that have parts of the blocks hear from it before each pass, and put them together with it. With another adapter
- * beside those that train (validation_adapter_path) the transformer is opened once more, with both, as ace-generate has it. What goes
+ * each time. Ranks that have parts of the blocks hear from it before each pass, and put them together with it. With other adapters
+ * beside those that train (train_adapters.c) the transformer is opened once more, with all, as ace-generate has it. What goes
  * wrong with a clip is a warning; the run goes on, and its numbers are those of one without validation. */
 #include "jobs/train_validate.h"
 
@@ -14,7 +14,6 @@
 #include "base/json.h"
 #include "base/msg.h"
 #include "base/stop.h"
-#include "models/adapter.h"
 #include "models/sound.h"
 #include "train/state.h"
 
@@ -24,8 +23,6 @@
 #include <unistd.h>
 
 #define BENCHMARK "benchmarks/base_model"
-
-enum { OWN, OTHER };		/* job.lora, where there are two: those that train, in files meanwhile, and the other one */
 
 /* --- what is asked for --- */
 
@@ -148,43 +145,6 @@ train_validation_fill(struct generate_job *j, const struct settings *s)
 	return find_model(j, s);
 }
 
-/* Another adapter beside those that train. */
-static enum status
-fill_other(struct generate_job *j, const struct train *t)
-{
-	const char *path = settings_str(t->settings, "validation_adapter_path");
-
-	if (!path)
-		return ACE_OK;
-	if (t->j.full)
-		return ace_fail(ACE_ECONFIG, "validation_adapter_path needs model_type=lora: it is put beside the adapters that train");
-	j->loras = 2;
-	j->dit = t->j.dit;
-	j->transformer = strdup(t->j.model);
-	j->lora[OWN] = (struct generate_lora){ file_path("%s/validation_adapter.part", t->j.out), 1.f };
-	j->lora[OTHER] = (struct generate_lora){ file_path(file_is_dir(path) ? "%s/" ADAPTER_FILE : "%s", path),
-		(float)settings_f64(t->settings, "validation_adapter_strength") };
-	if (!j->transformer || !j->lora[OWN].path || !j->lora[OTHER].path)
-		return ace_fail(ACE_ENOMEM, "no memory for a path");
-	return file_exists(j->lora[OTHER].path) ? ACE_OK : ace_fail(ACE_ENOINPUT, "validation_adapter_path=%s: no such file", path);
-}
-
-/* That it is one for this model. */
-static enum status
-check_other(const struct train *t, const char *path)
-{
-	struct adapter_file f;
-	char text[600];
-	enum status st = ACE_OK;
-
-	ACE_TRY(adapter_file_open(&f, path, &t->m.params));
-	if (f.n == 0 || f.n_unknown)
-		st = ace_fail(ACE_EDATA, "validation_adapter_path=%s: keys that match no module of the model: %s", path,
-		              adapter_unknown_text(&f, text, sizeof text));
-	adapter_file_close(&f);
-	return st;
-}
-
 static enum status
 prepare(struct train *t, struct train_validation *v)
 {
@@ -192,7 +152,7 @@ prepare(struct train *t, struct train_validation *v)
 
 	ACE_TRY(train_validation_fill(&v->job, s));
 	fill_course(v, s, t->j.step.ema.interval > 0);
-	return fill_other(&v->job, t);
+	return train_adapters_open(v);
 }
 
 enum status
@@ -239,8 +199,7 @@ train_validation_ready(struct train *t)
 	if (t->m.cfg.text_dim != v->heard.width)
 		return ace_fail(ACE_ECONFIG, "the text encoder gives %d numbers a token, the transformer takes %lld", v->heard.width,
 		                (long long)t->m.cfg.text_dim);
-	if (v->job.loras)
-		ACE_TRY(check_other(t, v->job.lora[OTHER].path));
+	ACE_TRY(train_adapters_check(v));
 	v->latent = malloc((size_t)v->clips.n * (size_t)n * sizeof *v->latent);
 	if (!v->latent)
 		return ace_fail(ACE_ENOMEM, "no memory for %d latents", v->clips.n);
@@ -261,6 +220,7 @@ train_validation_close(struct train *t)
 		generate_model_close(&v->model);
 	generate_conditioned_free(&v->heard);
 	generate_clips_free(&v->clips);
+	train_adapters_close(v);
 	generate_job_free(&v->job);
 	free(v->latent);
 	free(v);
@@ -360,8 +320,10 @@ static enum status
 write_own(void *me)
 {
 	struct train_validation *v = me;
+	enum status st = train_write_adapters(v->train, v->own);
 
-	v->st = train_write_adapters(v->train, v->job.lora[OWN].path);
+	if (v->st == ACE_OK)
+		v->st = st;
 	return ACE_OK;
 }
 
@@ -389,14 +351,27 @@ train_validation_sample(struct train_validation *v, bool average)
 	struct step *s = &v->train->step;
 
 	v->done = 0;
-	if (!v->job.loras)
+	if (!v->with)
 		return average ? state_average_shown(s, false, sample, v) : state_looked_at(s, sample, v);
 	ACE_TRY(average ? state_average_shown(s, true, write_own, v) : state_shown(s, write_own, v));
 	if (v->train->first && v->st == ACE_OK)
 		v->st = sample_beside(v);
-	if (v->train->first && file_remove_tree(v->job.lora[OWN].path) != ACE_OK)
+	if (v->train->first && file_remove_tree(v->own) != ACE_OK)
 		msg_warn("%s", ace_message());
 	return ACE_OK;
+}
+
+static void
+note_adapters(cJSON *root, const struct train_adapters *a)
+{
+	cJSON *list = cJSON_AddArrayToObject(root, "validation_adapters");
+
+	for (int k = 0; k < a->n; k++) {
+		cJSON *e = cJSON_CreateObject();
+		cJSON_AddStringToObject(e, "path", a->lora[k].path);
+		cJSON_AddNumberToObject(e, "strength", (double)a->lora[k].strength);
+		cJSON_AddItemToArray(list, e);
+	}
 }
 
 static enum status
@@ -415,9 +390,11 @@ write_notes(const struct train_validation *v, const struct generate_clip *c, con
 	cJSON_AddNumberToObject(root, "guidance", v->job.loop.guidance.scale);
 	if (c->strength < 1 || c->strength > 1)
 		cJSON_AddNumberToObject(root, "adapter_strength", (double)c->strength);
-	if (v->job.loras) {
-		cJSON_AddStringToObject(root, "validation_adapter", v->job.lora[OTHER].path);
-		cJSON_AddNumberToObject(root, "validation_adapter_strength", (double)v->job.lora[OTHER].strength);
+	if (v->with && v->with->n == 1) {
+		cJSON_AddStringToObject(root, "validation_adapter", v->with->lora[0].path);
+		cJSON_AddNumberToObject(root, "validation_adapter_strength", (double)v->with->lora[0].strength);
+	} else if (v->with) {
+		note_adapters(root, v->with);
 	}
 	cJSON_AddNumberToObject(root, "duration", v->job.seconds);
 	st = root ? json_write(path, root) : ace_fail(ACE_ENOMEM, "no memory for a clip's settings");
@@ -487,24 +464,43 @@ decode(const struct train_validation *v, const char *ending)
 	return st;
 }
 
-/* Both kinds of values that are asked for. The calls that all ranks take part in are made whatever has failed. */
+/* With a, or NULL, by the values or their averages. The calls that all ranks take part in are made whatever has failed. */
+static enum status
+render_with(struct train_validation *v, const struct train_adapters *a, bool average)
+{
+	bool named = a && *a->label;
+	char ending[120];
+	enum status st;
+
+	snprintf(ending, sizeof ending, "%s%s%s", named ? "_" : "", named ? a->label : "", average ? "_ema" : "");
+	train_adapters_use(v, a);
+	st = train_validation_sample(v, average);
+	if (st == ACE_OK && v->st == ACE_OK && v->train->first)
+		v->st = decode(v, ending);
+	train_adapters_use(v, NULL);
+	return st;
+}
+
+static enum status
+render_kind(struct train_validation *v, bool average)
+{
+	if (v->without)
+		ACE_TRY(render_with(v, NULL, average));
+	for (int i = 0; i < v->others; i++)
+		ACE_TRY(render_with(v, &v->other[i], average));
+	return ACE_OK;
+}
+
+/* Both kinds of values that are asked for. */
 static enum status
 render(struct train_validation *v)
 {
-	enum status st = ACE_OK;
-
 	v->st = ACE_OK;
-	if (v->clips.n == 0)
-		return ACE_OK;
-	if (v->raw)
-		st = train_validation_sample(v, false);
-	if (st == ACE_OK && v->raw && v->st == ACE_OK && v->train->first)
-		v->st = decode(v, "");
-	if (st == ACE_OK && v->average)
-		st = train_validation_sample(v, true);
-	if (st == ACE_OK && v->average && v->st == ACE_OK && v->train->first)
-		v->st = decode(v, "_ema");
-	return st;
+	if (v->clips.n > 0 && v->raw)
+		ACE_TRY(render_kind(v, false));
+	if (v->clips.n > 0 && v->average)
+		ACE_TRY(render_kind(v, true));
+	return ACE_OK;
 }
 
 /* --- what the model makes without what trains --- */
@@ -550,18 +546,15 @@ write_benchmark(struct train_validation *v)
 static enum status
 sample_bare(struct train_validation *v)
 {
-	int loras = v->job.loras;
 	enum status st;
 
 	for (int i = 0; i < v->heard.clips; i++)
 		v->heard.clip[i].strength = 0;
-	v->job.loras = 0;
 	v->bare = true;
 	st = train_validation_sample(v, false);
 	if (st == ACE_OK && v->st == ACE_OK && v->train->first)
 		v->st = write_benchmark(v);
 	v->bare = false;
-	v->job.loras = loras;
 	for (int i = 0; i < v->heard.clips; i++)
 		v->heard.clip[i].strength = v->clips.clip[i].strength;
 	return st;
@@ -612,6 +605,7 @@ static void
 say(const struct train_validation *v, double seconds)
 {
 	const struct train *t = v->train;
+	int made = v->clips.n * (v->raw + v->average) * (v->without + v->others);
 
 	if (v->st == ACE_ESTOPPED)
 		msg_info("validation broken off: asked to stop");
@@ -619,7 +613,7 @@ say(const struct train_validation *v, double seconds)
 		msg_warn("validation of step %lld failed, training goes on: %s", (long long)t->step.updates, ace_message());
 	else if (v->clips.n)
 		msg_info("validation step %lld: %d clip%s in %.1f s -> %s/validation_audio", (long long)t->step.updates,
-		         v->clips.n * (v->raw + v->average), v->clips.n * (v->raw + v->average) == 1 ? "" : "s", seconds, t->j.out);
+		         made, made == 1 ? "" : "s", seconds, t->j.out);
 }
 
 enum status

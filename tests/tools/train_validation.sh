@@ -174,6 +174,40 @@ for f in lora=beside,library:0.5 lora=beside; do
 done
 cmp again-lora=beside,library:0.5.wav beside/validation_audio/step_6_validation_0.wav && ! cmp -s again-lora=beside,library:0.5.wav again-lora=beside.wav
 check $? "is heard as ace-generate has both"
+expect 0 "validation step 6: 2 clips" "another adapter in comparison" output_dir=compared validation_prompt="slow jazz" validation_steps=6 \
+	validation_disable_unconditional=true validation_adapter_path=library validation_adapter_strength=0.5 validation_adapter_mode=comparison
+is "$(made compared)" "step_6_validation_0.wav step_6_validation_adapter_0.wav " "is heard beside the clips without it"
+cmp compared/validation_audio/step_6_validation_adapter_0.wav beside/validation_audio/step_6_validation_0.wav &&
+	cmp compared/validation_audio/step_6_validation_0.wav again-lora=beside.wav && cmp compared/$lora plain/$lora
+check $? "each as it is alone"
+expect 0 "done" "another adapter with a name" output_dir=called validation_prompt="slow jazz" validation_steps=6 \
+	validation_disable_unconditional=true validation_adapter_path=library validation_adapter_name=a/b
+is "$(made called)" "step_6_validation_a_b_0.wav " "is called by it"
+expect 0 "done" "no other adapter" output_dir=modeless validation_prompt="slow jazz" validation_steps=6 validation_disable_unconditional=true \
+	validation_adapter_path=nowhere validation_adapter_mode=none
+cmp modeless/validation_audio/step_6_validation_0.wav again-lora=beside.wav && [ "$(made modeless | wc -w)" -eq 1 ]
+check $? "where the mode says so"
+cat > runs.json <<'END'
+{"runs": [{"label": "weak", "path": "library", "strength": 0.5},
+	{"adapter_name": "two", "strength": 0.25, "adapters": ["library", {"path": "strengths/pytorch_lora_weights.safetensors", "strength": 2}]},
+	"strengths"]}
+END
+expect 0 "validation step 6: 3 clips" "several runs of other adapters" output_dir=several validation_prompt="slow jazz" validation_steps=6 \
+	validation_disable_unconditional=true validation_adapter_config=runs.json
+is "$(made several)" "step_6_validation_3_0.wav step_6_validation_two_0.wav step_6_validation_weak_0.wav " "are called by their labels"
+# shellcheck disable=SC2086
+"$bin/ace-generate" model=model device=cpu prompt="slow jazz" duration=3 steps=3 lora=several,library:0.25,strengths:2 mixed_precision=no \
+	erg_lyric_layers=0-0 erg_diffusion_blocks=1-2 output=again-two.wav 2> log
+cmp several/validation_audio/step_6_validation_weak_0.wav beside/validation_audio/step_6_validation_0.wav &&
+	cmp again-two.wav several/validation_audio/step_6_validation_two_0.wav && cmp several/$lora plain/$lora &&
+	grep -q '"validation_adapters"' several/validation_audio/step_6_validation_two_0.json
+check $? "each is heard as ace-generate has it"
+expect 78 "two runs are called" "runs of one name" output_dir=x validation_prompt=jazz \
+	validation_adapter_config='[{"label": "a", "path": "library"}, {"label": "a", "path": "library"}]'
+expect 78 '"a" names no adapter' "a run of none" output_dir=x validation_prompt=jazz validation_adapter_config='[{"label": "a"}]'
+expect 78 "exclude each other" "one and several" output_dir=x validation_prompt=jazz validation_adapter_config=runs.json \
+	validation_adapter_path=library
+expect 66 "owner/none: " "one that is not in the hub's cache" output_dir=x validation_prompt=jazz validation_adapter_path=owner/none:x.safetensors
 expect 66 "validation_adapter_path=none: no such file" "another adapter that is not there" output_dir=x validation_prompt=jazz \
 	validation_adapter_path=none
 expect 65 "songs/" "a file that is no adapter" output_dir=x validation_prompt=jazz validation_adapter_path="$(echo songs/* | cut -d ' ' -f 1)"

@@ -77,7 +77,6 @@
 	"urepa_manifold_weight", "urepa_model", "urepa_power", "urepa_scheduler",
 	"urepa_similarity_ema_decay", "urepa_similarity_threshold", "urepa_threshold_mode", "urepa_use_tae",
 	"urepa_warmup_steps", "vae_enable_patch_conv", "vae_enable_temporal_roll",
-	"validation_adapter_config", "validation_adapter_mode", "validation_adapter_name",
 	"validation_audio_only", "validation_guidance_skip_layers_start",
 	"validation_guidance_skip_layers_stop", "validation_guidance_skip_scale",
 	"validation_internal_guidance_scale", "validation_ltx2_video_conditioning",

@@ -75,8 +75,18 @@
 	  .help = "Accepted without effect: the first rank renders, with the others where they have parts of the blocks." },
 	{ .name = "validation_adapter_path", .type = OPT_PATH, .programs = OPT_TRAINING,
 	  .category = "validation",
-	  .help = "Another adapter, a file or a folder that holds one, beside those that train while clips are rendered: the "
-		"transformer is opened once more for them, by the first rank." },
+	  .help = "Another adapter, a file, a folder that holds one or OWNER/NAME[:FILE] in the hub's cache, beside those that "
+		"train while clips are rendered: the transformer is opened once more for them, by the first rank." },
+	{ .name = "validation_adapter_name", .type = OPT_STRING, .programs = OPT_TRAINING, .category = "validation",
+	  .help = "What the clips with it are called besides; unset: adapter with validation_adapter_mode=comparison, else nothing." },
+	{ .name = "validation_adapter_mode", .type = OPT_ENUM, .initial = "adapter_only", .programs = OPT_TRAINING,
+	  .category = "validation",
+	  .allowed = "adapter_only comparison none",
+	  .help = "adapter_only renders with other adapters alone, comparison without them as well, none without them." },
+	{ .name = "validation_adapter_config", .type = OPT_JSON, .programs = OPT_TRAINING, .category = "validation",
+	  .help = "Several runs with other adapters, one after the other: a list, or an object with one as runs, of objects with "
+		"label (what its clips are called besides), path and strength, or adapters, a list of such objects or of paths. "
+		"A path is a file, a folder, or OWNER/NAME[:FILE] in the hub's cache. In the place of validation_adapter_path." },
 	{ .name = "validation_adapter_strength", .type = OPT_FLOAT, .initial = "1", .range = "0..",
 	  .programs = OPT_TRAINING, .category = "validation",
 	  .help = "Its scale; those of a library of prompts multiply it." },
