@@ -52,6 +52,78 @@ to_rows_wide(uint8_t *__restrict__ q, float *__restrict__ scale, const bf16 *__r
 	f8_row<WEIGHED>(q + row * width, scale + row, v, c, from, step, width, shared);
 }
 
+/* Weighed, by blocks that stay: a thread has up to PIECES times eight columns, whose c it reads once, and the next row's numbers are
+ * on their way while a row is cast. */
+enum { MOST = 640, STAYING = MOST * PIECE * PIECES };
+
+/* The greatest of the block's numbers from 0 up, in all threads. Calls that follow one another take turns between two of shared. */
+__device__ __forceinline__ float
+top_of(float top, float *shared)
+{
+	int lane = (int)threadIdx.x % 32, warps = (int)blockDim.x / 32;
+
+	top = __uint_as_float(__reduce_max_sync(0xffffffffu, __float_as_uint(top)));
+	if (lane == 0)
+		shared[threadIdx.x / 32] = top;
+	__syncthreads();
+	return __uint_as_float(__reduce_max_sync(0xffffffffu, lane < warps ? __float_as_uint(shared[lane]) : 0u));
+}
+
+__device__ __forceinline__ void
+weigh8(float (&v)[8], uint4 x, const float (&w)[8])
+{
+	unpack8(v, x);
+#pragma unroll
+	for (int j = 0; j < 8; j++)
+		v[j] *= w[j];
+}
+
+__global__ void __launch_bounds__(MOST)
+to_rows_staying(uint8_t *__restrict__ q, float *__restrict__ scale, const bf16 *__restrict__ x, const float *__restrict__ c, int width,
+                int64_t ldx, int rows)
+{
+	__shared__ float shared[2][32];
+	int from = (int)threadIdx.x * PIECE, step = (int)blockDim.x * PIECE, turn = 0;
+	float w[PIECES][8] = {}, v[8];
+	uint4 now[PIECES], next[PIECES];
+
+#pragma unroll
+	for (int i = 0; i < PIECES; i++) {
+		next[i] = make_uint4(0, 0, 0, 0);
+		if (from + i * step < width) {
+			next[i] = *reinterpret_cast<const uint4 *>(x + (int64_t)blockIdx.x * ldx + from + i * step);
+			load8(w[i], c + from + i * step);
+		}
+	}
+	for (int row = (int)blockIdx.x; row < rows; row += (int)gridDim.x, turn ^= 1) {
+		int after = row + (int)gridDim.x;
+		float top = 0.f, up;
+#pragma unroll
+		for (int i = 0; i < PIECES; i++) {
+			now[i] = next[i];
+			if (after < rows && from + i * step < width)
+				next[i] = *reinterpret_cast<const uint4 *>(x + (int64_t)after * ldx + from + i * step);
+		}
+#pragma unroll
+		for (int i = 0; i < PIECES; i++) {
+			weigh8(v, now[i], w[i]);
+#pragma unroll
+			for (int j = 0; j < 8; j++)
+				top = fmaxf(top, fabsf(v[j]));
+		}
+		top = top_of(top, shared[turn]);
+		up = f8_up(top);
+		if (threadIdx.x == 0)
+			scale[row] = __fdiv_rn(top, 448.f);
+#pragma unroll
+		for (int i = 0; i < PIECES; i++)
+			if (from + i * step < width) {
+				weigh8(v, now[i], w[i]);
+				f8_put(q + (int64_t)row * width + from + i * step, v, up);
+			}
+	}
+}
+
 /* A thread one number of y: for shapes that cuBLASLt has no way for. */
 template <class Y>
 __global__ void __launch_bounds__(THREADS)
@@ -96,8 +168,11 @@ cuda_f8_rows(struct dev *d, struct tensor q, struct tensor s, struct tensor x, s
 	const float *weigh = c.rank ? cuda_in<float>(c) : NULL;
 
 	if (x.dtype == BF16 && cuda_by8(x) && (uintptr_t)q.data % 8 == 0 && (uintptr_t)weigh % 16 == 0 && width <= WIDEST && rows > 0) {
-		unsigned threads = cuda_blocks(width, 32 * PIECE * PIECES) * 32;
-		if (weigh)
+		unsigned threads = cuda_blocks(width, 32 * PIECE * PIECES) * 32, blocks = (unsigned)d->cuda->processors * (MOST / threads);
+		if (weigh && width <= STAYING)
+			to_rows_staying<<<blocks < rows ? blocks : rows, threads, 0, cuda_stream(d)>>>(
+				(uint8_t *)q.data, cuda_out<float>(s), cuda_in<bf16>(x), weigh, width, tensor_ld(x), (int)rows);
+		else if (weigh)
 			to_rows_wide<true><<<rows, threads, 0, cuda_stream(d)>>>((uint8_t *)q.data, cuda_out<float>(s), cuda_in<bf16>(x), weigh, width,
 			                                                        tensor_ld(x));
 		else

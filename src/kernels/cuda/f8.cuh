@@ -20,6 +20,23 @@ f8_up(float top)
 	return __fdiv_rn(top, 448.f) == 0.f ? 0.f : __fdiv_rn(448.f, top);
 }
 
+static __device__ __forceinline__ void
+unpack8(float (&v)[8], uint4 a)
+{
+	unpack_bf16(a.x, v[0], v[1]);
+	unpack_bf16(a.y, v[2], v[3]);
+	unpack_bf16(a.z, v[4], v[5]);
+	unpack_bf16(a.w, v[6], v[7]);
+}
+
+/* Eight numbers times up. */
+static __device__ __forceinline__ void
+f8_put(uint8_t *q, const float (&v)[8], float up)
+{
+	*reinterpret_cast<uint2 *>(q) = make_uint2(f8_two(v[0] * up, v[1] * up) | f8_two(v[2] * up, v[3] * up) << 16,
+	                                           f8_two(v[4] * up, v[5] * up) | f8_two(v[6] * up, v[7] * up) << 16);
+}
+
 /* A row of width numbers that a block holds, v[i] those from column from + i * step on (of none past the row's end, where v is 0),
  * times c where WEIGHED: q and its scale. shared: 32 numbers. */
 template <bool WEIGHED, int PIECES>
@@ -48,9 +65,7 @@ f8_row(uint8_t *__restrict__ q, float *__restrict__ scale, float (&v)[PIECES][8]
 #pragma unroll
 	for (int i = 0; i < PIECES; i++)
 		if (from + i * step < width)
-			*reinterpret_cast<uint2 *>(q + from + i * step) =
-				make_uint2(f8_two(v[i][0] * up, v[i][1] * up) | f8_two(v[i][2] * up, v[i][3] * up) << 16,
-				           f8_two(v[i][4] * up, v[i][5] * up) | f8_two(v[i][6] * up, v[i][7] * up) << 16);
+			f8_put(q + from + i * step, v[i], up);
 }
 
 /* The product, if this device and these sizes have a way; false: nothing has been done. */
