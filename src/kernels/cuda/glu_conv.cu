@@ -6,7 +6,7 @@
 namespace {
 
 /* The last two: blocks that a multiprocessor holds at once; runs are cut so that about as many there are. */
-enum { THREADS = 128, AHEAD = 3, FORWARD_BLOCKS = 8, BACKWARD_BLOCKS = 5 };
+enum { THREADS = 128, AHEAD = 5, FORWARD_BLOCKS = 8, BACKWARD_BLOCKS = 5 };
 
 struct shape {
 	int T, F, run;
@@ -34,36 +34,55 @@ give(X *p, const float (&v)[N])
 		*reinterpret_cast<lot<N, X> *>(p) = all;
 }
 
-/* Rows of N numbers on their way: row t of a sample is place t modulo AHEAD's. Rows outside from .. to - 1 are zeros (silu(0)
- * is 0, as the padding is). */
+/* Bytes as one register or several: numbers on their way are not parted before their turn, which would wait for them. */
+template <int BYTES>
+struct words;
+template <>
+struct words<2> {
+	using type = uint16_t;
+};
+template <>
+struct words<4> {
+	using type = uint32_t;
+};
+template <>
+struct words<8> {
+	using type = uint2;
+};
+
+/* Rows of N numbers on their way, one after another: row t of a sample is place t modulo AHEAD's. Rows outside from .. to - 1 are
+ * zeros (silu(0) is 0, as the padding is). */
 template <int N, class X>
 struct rows {
+	using word = typename words<N * sizeof(X)>::type;
+
 	const X *p;
-	uint32_t ld;
-	int from, to;
-	lot<N, X> ahead[AHEAD];
+	int64_t ld;
+	int next, from, to;
+	word ahead[AHEAD];
 
 	__device__ __forceinline__
-	rows(const X *first, int64_t apart, int lo, int hi)
-		: p(first), ld((uint32_t)apart), from(lo), to(hi)
+	rows(const X *x, int64_t apart, int first, int lo, int hi)
+		: p(x + first * apart), ld(apart), next(first), from(lo), to(hi)
 	{
 	}
 	__device__ __forceinline__ void
-	ask(int place, int t)
+	ask(int place)
 	{
-		if (t >= from && t < to)
-			ahead[place] = *reinterpret_cast<const lot<N, X> *>(p + (uint32_t)t * ld);
-		else
-#pragma unroll
-			for (int i = 0; i < N; i++)
-				ahead[place].v[i] = from_float<X>(0.f);
+		ahead[place] = word();
+		if (next >= from && next < to)
+			ahead[place] = *reinterpret_cast<const word *>(p);
+		p += ld;
+		next++;
 	}
 	__device__ __forceinline__ void
 	take(float (&v)[N], int place) const
 	{
+		lot<N, X> all = *reinterpret_cast<const lot<N, X> *>(&ahead[place]);
+
 #pragma unroll
 		for (int i = 0; i < N; i++)
-			v[i] = to_float(ahead[place].v[i]);
+			v[i] = to_float(all.v[i]);
 	}
 };
 
@@ -123,24 +142,26 @@ forward(struct shape s, U *u, const X *x, const float *w, const float *bias)
 	if (c >= s.F)
 		return;
 	x += (int64_t)blockIdx.z * s.T * s.ldx + c;
-	u += (int64_t)blockIdx.z * s.T * s.ldu + c;
-	struct rows<N, X> values(x, s.ldx, max(0, t0 - 1), min(s.T, t1 + 1)), gates(x + s.F, s.ldx, values.from, values.to);
+	u += ((int64_t)blockIdx.z * s.T + t0 - 2) * s.ldu + c;
+	struct rows<N, X> values(x, s.ldx, t0 - 1, max(0, t0 - 1), min(s.T, t1 + 1)), gates(x + s.F, s.ldx, t0 - 1, values.from, values.to);
 	struct taps<N> value(w, bias, c), gate(w, bias, c + s.F);
 #pragma unroll
 	for (int i = 0; i < AHEAD; i++) {
-		values.ask(i, t0 - 1 + i);
-		gates.ask(i, t0 - 1 + i);
+		values.ask(i);
+		gates.ask(i);
 	}
 	/* inputs of frame t arrive, outputs of t-1 leave */
-	for (int first = t0 - 1; first <= t1; first += AHEAD)
+	for (int first = t0 - 1;; first += AHEAD)
 #pragma unroll
 		for (int i = 0; i < AHEAD; i++) {
 			int t = first + i;
 			float v[N], g[N], y[N], o[N];
+			if (t > t1)
+				return;
 			values.take(v, i);
 			gates.take(g, i);
-			values.ask(i, t + AHEAD);
-			gates.ask(i, t + AHEAD);
+			values.ask(i);
+			gates.ask(i);
 #pragma unroll
 			for (int j = 0; j < N; j++) {
 				v[j] = silu_of(v[j]);
@@ -151,8 +172,9 @@ forward(struct shape s, U *u, const X *x, const float *w, const float *bias)
 #pragma unroll
 			for (int j = 0; j < N; j++)
 				y[j] *= silu_of(o[j]);
-			if (t > t0 && t <= t1)
-				give<N>(u + (uint32_t)(t - 1) * (uint32_t)s.ldu, y);
+			if (t > t0)
+				give<N>(u, y);
+			u += s.ldu;
 		}
 }
 
@@ -204,31 +226,33 @@ backward(struct shape s, DX *dx, int64_t ldd, const U *du, const X *x, const flo
 		return;
 	x += (int64_t)blockIdx.z * s.T * s.ldx + c;
 	du += (int64_t)blockIdx.z * s.T * s.ldu + c;
-	dx += (int64_t)blockIdx.z * s.T * ldd + c;
-	struct rows<N, X> values(x, s.ldx, max(0, t0 - 2), min(s.T, t1 + 2)), gates(x + s.F, s.ldx, values.from, values.to);
-	struct rows<N, U> grads(du, s.ldu, max(0, t0 - 1), min(s.T, t1 + 1));
+	dx += ((int64_t)blockIdx.z * s.T + t0 - 4) * ldd + c;
+	struct rows<N, X> values(x, s.ldx, t0 - 2, max(0, t0 - 2), min(s.T, t1 + 2)), gates(x + s.F, s.ldx, t0 - 2, values.from, values.to);
+	struct rows<N, U> grads(du, s.ldu, t0 - 3, max(0, t0 - 1), min(s.T, t1 + 1));
 	struct taps<N> value(w, bias, c), gate(w, bias, c + s.F);
 	struct taps_back<N> value_back, gate_back;
 	struct slopes<N> value_slopes, gate_slopes;
 #pragma unroll
 	for (int i = 0; i < AHEAD; i++) {
-		values.ask(i, t0 - 2 + i);
-		gates.ask(i, t0 - 2 + i);
-		grads.ask(i, t0 - 3 + i);
+		values.ask(i);
+		gates.ask(i);
+		grads.ask(i);
 	}
 	/* inputs of frame t and output gradients of t-1 arrive, inputs' gradients of t-2 leave; sums that lack a frame before the
 	 * run are not among these */
-	for (int first = t0 - 2; first < t1 + 2; first += AHEAD)
+	for (int first = t0 - 2;; first += AHEAD)
 #pragma unroll
 		for (int i = 0; i < AHEAD; i++) {
 			int t = first + i;
 			float v[N], g[N], d[N], y[N], o[N];
+			if (t - 2 >= t1)
+				return;
 			values.take(v, i);
 			gates.take(g, i);
 			grads.take(d, i);
-			values.ask(i, t + AHEAD);
-			gates.ask(i, t + AHEAD);
-			grads.ask(i, t - 1 + AHEAD);
+			values.ask(i);
+			gates.ask(i);
+			grads.ask(i);
 			value_slopes.next(v);
 			gate_slopes.next(g);
 			value.next(y, v);
@@ -247,11 +271,11 @@ backward(struct shape s, DX *dx, int64_t ldd, const U *du, const X *x, const flo
 				v[j] *= value_slopes.at[0][j];
 				g[j] *= gate_slopes.at[0][j];
 			}
-			if (t - 2 >= t0 && t - 2 < t1) {
-				DX *to = dx + (uint32_t)(t - 2) * (uint32_t)ldd;
-				give<N>(to, v);
-				give<N>(to + s.F, g);
+			if (t - 2 >= t0) {
+				give<N>(dx, v);
+				give<N>(dx + s.F, g);
 			}
+			dx += ldd;
 		}
 }
 
@@ -343,7 +367,6 @@ cuda_glu_conv(struct dev *d, struct tensor u, struct tensor x, struct tensor w, 
 {
 	struct shape s = { (int)x.dim[1], (int)u.dim[2], 0, tensor_ld(x), tensor_ld(u) };
 
-	assert(s.T * s.ldx <= UINT32_MAX);
 	WITH_TYPE(u.dtype, U, WITH_TYPE(x.dtype, X, {
 		if (s.F % 2 == 0 && by2(x) && by2(u))
 			launch_forward<2, U, X>(d, s, u, x, w, b);
@@ -369,7 +392,7 @@ cuda_glu_conv_backward(struct dev *d, struct tensor dx, struct tensor du, struct
 	struct shape s = { (int)x.dim[1], (int)du.dim[2], 0, tensor_ld(x), tensor_ld(du) };
 	bool two = s.F % 2 == 0 && by2(x) && by2(du) && by2(dx);
 
-	assert(dx.data != x.data && dx.data != du.data && s.T * s.ldx <= UINT32_MAX && s.T * tensor_ld(dx) <= UINT32_MAX);
+	assert(dx.data != x.data && dx.data != du.data);
 	WITH_TYPE(dx.dtype, DX, WITH_TYPE(du.dtype, U, WITH_TYPE(x.dtype, X, {
 		if (two)
 			launch_backward<2, DX, U, X>(d, s, dx, du, x, w, b);
