@@ -170,6 +170,8 @@ ready_back(struct ready_shape s, bf16 *g, const bf16 *q, const bf16 *k, const fl
 			}
 #pragma unroll
 		for (int p = 0; p < 3; p++) {
+			if (p == 2 && m == 1.f)
+				break;		/* dv is there as it is */
 #pragma unroll
 			for (int i = 0; i < 8; i++)
 				x[p][i] *= m;

@@ -27,6 +27,8 @@ ready(struct shape s, T *q, T *k, T *v, const T *gq, const T *gk, const float *c
 	if (n >= s.rows)
 		return;
 	float m = mask[n];
+	if (part == 2 && m == 1.f)
+		return;		/* v is there as it is */
 	load<N>(x, (const T *)p);
 	if (BACK && part < 2) {
 		load<N>(keep, part == 0 ? gq + n * s.ldq + c : gk + n * s.ldk + c);
