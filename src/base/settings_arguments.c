@@ -142,13 +142,18 @@ static enum status
 dashed(struct settings *s, struct given_list *l, const char *arg, const char *next, int *used,
        const struct origin *from)
 {
-	bool opposite, truth, takes;
+	bool opposite, truth, takes, may;
 	const struct option *o = option_find(arg, &opposite);
+	size_t key;
 
 	*used = 1;
 	truth = !o || o->type == OPT_BOOL || o->type == OPT_BOOL_OR_STRING;
+	/* a name that may stand alone has its value behind it, unless that is the next name */
+	may = o ? o->type == OPT_BOOL_OR_STRING : is_moot(arg + strspn(arg, "-")) || option_is_elsewhere(arg);
 	/* "-1" is a value, "--x" is not; an unknown name fails below whatever follows */
-	takes = o && next && (truth ? is_truth_word(next) : strncmp(next, "--", 2) != 0);
+	takes = next && strncmp(next, "--", 2) != 0 && (truth ? may || (o && is_truth_word(next)) : true);
+	if (takes && may && !is_truth_word(next))
+		takes = !is_pair(next, &key);
 	if (takes) {
 		*used = 2;
 		return settings_key(s, l, arg, next, from);

@@ -39,6 +39,42 @@ a_flag_alone_means_true_and_takes_a_word_of_truth(void **state)
 		assert_int_equal(settings_bool(try_ok("ace-train", cases[i].line), "use_rslora"), cases[i].want);
 }
 
+/* Each flag of the original trainer, with its value behind a blank as its guide has them. */
+static void
+a_command_line_of_the_original_trainer_is_taken_unchanged(void **state)
+{
+	struct settings *s;
+
+	(void)state;
+	try_file("lora.json", "{\"r\": 16, \"lora_alpha\": 32, \"target_modules\": [\"to_q\"], \"use_rslora\": true}");
+	s = try_ok("ace-train", "--num_nodes 1 --shift 3.0 --learning_rate 1e-4 --num_workers 8 --epochs -1 --max_steps 2000000 "
+		   "--every_n_train_steps 2000 --dataset_path ./zh_lora_dataset --exp_name chinese_rap_lora --precision 32 "
+		   "--accumulate_grad_batches 1 --devices 1 --logger_dir ./exps/logs/ --ckpt_path last --checkpoint_dir model "
+		   "--gradient_clip_val 0.5 --gradient_clip_algorithm norm --reload_dataloaders_every_n_epochs 1 "
+		   "--every_plot_step 2000 --val_check_interval 100 --lora_config_path lora.json");
+	try_value(s, "max_train_steps", "2000000");
+	try_value(s, "mixed_precision", "no");
+	try_value(s, "dataset_path", "./zh_lora_dataset");
+	try_value(s, "lora_alpha", "32");
+	try_value(s, "validation_step_interval", "2000");
+	try_value(s, "eval_steps_interval", "100");
+}
+
+/* Of those that may stand alone, too, and of those that are for other models. */
+static void
+a_word_behind_a_name_is_its_value(void **state)
+{
+	struct settings *s = try_ok("ace-train", "--validation_prompt_library audio --noise_offset 0.1 --lora_rank 8");
+
+	(void)state;
+	try_value(s, "validation_prompt_library", "audio");
+	try_value(s, "lora_rank", "8");
+	s = try_ok("ace-train", "--validation_prompt_library lora_rank=8");
+	try_value(s, "validation_prompt_library", "true");
+	try_value(s, "lora_rank", "8");
+	try_value(try_ok("ace-train", "--validation_prompt_library --lora_rank 8"), "validation_prompt_library", "true");
+}
+
 static void
 inverse_names_mean_the_opposite(void **state)
 {
@@ -503,6 +539,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(every_spelling_of_an_option_gives_its_value),
 		T(a_flag_alone_means_true_and_takes_a_word_of_truth),
+		T(a_command_line_of_the_original_trainer_is_taken_unchanged),
+		T(a_word_behind_a_name_is_its_value),
 		T(inverse_names_mean_the_opposite),
 		T(upstream_values_become_ours),
 		T(the_16_bits_of_upstream_are_fp16),
