@@ -39,7 +39,8 @@ static const char no_effect[] = "resolution seed_for_each_device fsdp_version pu
 	"preserve_data_backend_cache metadata_update_interval allow_dataset_oversubscription disable_bucket_pruning "
 	"validation_seed_source validation_multigpu fsdp_state_dict_type fsdp_auto_wrap_policy "
 	"fsdp_transformer_layer_cls_to_wrap fsdp_limit_all_gathers fsdp_cpu_ram_efficient_loading "
-	"offload_during_startup i_know_what_i_am_doing";
+	"offload_during_startup i_know_what_i_am_doing ramtorch musubi_blocks_to_swap enable_group_offload "
+	"gradient_checkpointing_backend optimizer_release_gradients text_encoder_1_precision";
 
 static const char *const elsewhere[] = {
 #include "base/options/elsewhere.h"

@@ -292,7 +292,8 @@ fill_optimizer(struct step_options *o, const struct settings *s)
 	if (settings_bool(s, "lr_scale"))
 		o->schedule.rate *= settings_bool(s, "lr_scale_sqrt") ? sqrt(batch) : batch;
 	ACE_TRY(schedule_named(&o->schedule, settings_str(s, "lr_scheduler")));
-	o->optim.far = is(s, "optimizer_cpu_offload_method", "torchao");
+	o->optim.far = is(s, "optimizer_cpu_offload_method", "torchao") ||
+		       (settings_bool(s, "fsdp_enable") && settings_bool(s, "fsdp_cpu_offload"));
 	if (settings_bool(s, "optimizer_offload_gradients") && !o->optim.far)
 		return ace_fail(ACE_ECONFIG, "optimizer_offload_gradients is given without optimizer_cpu_offload_method=torchao, which it goes with");
 	ACE_TRY(fill_lyrics(o, s, w));

@@ -403,6 +403,12 @@ options_without_effect_are_noticed(void **state)
 	assert_string_equal(s->notice[1], "noise_offset: option of other models, not used for ace_step");
 	assert_string_equal(s->notice[2], "accepted without effect: resolution, hub_model_id");
 	assert_int_equal(try_ok("ace-train", "resolution=0")->n_notices, 0);
+	s = try_ok("ace-train", "musubi_blocks_to_swap=4 gradient_checkpointing_backend=unsloth");
+	assert_int_equal(s->n_notices, 2);
+	assert_string_equal(s->notice[0], "gradient_checkpointing_backend: blocks are recomputed, as torch does it; "
+			    "gradient_checkpointing_interval says which");
+	assert_string_equal(s->notice[1], "musubi_blocks_to_swap: frozen weights stay on the device; base_model_precision and "
+			    "sharding=full make them smaller");
 }
 
 static void

@@ -159,8 +159,7 @@ a_broken_json_file_is_named_with_what_is_wrong(void **state)
 		{ "{\"lora_rank\": [3]}", "lora_rank is a list; wanted a whole number from 1 to 1024" },
 		{ "{\"lora_rank\": {}}", "lora_rank is an object; wanted a whole number from 1 to 1024" },
 		{ "[1]", "wanted an object, {\"key\": value, ...}" },
-		{ "{\"optimizer_release_gradients\": true}", "optimizer_release_gradients=true is not built yet; optimizer_cpu_offload_method=torchao and "
-		  "sharding=full save memory" },
+		{ "{\"quantize_activations\": true}", "quantize_activations=true is not built yet; base_model_precision=fp8 multiplies in 8 bits" },
 		{ "{\"base_model_precision\": \"nf4-bnb\"}",
 		  "base_model_precision=nf4-bnb is not built yet; wanted no_change, int8-quanto, fp8, int4-quanto or int4" },
 	};

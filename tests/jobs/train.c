@@ -360,14 +360,18 @@ options_of_fsdp_say_what_is_parted_and_recomputed(void **state)
 		const char *const *pair;
 		enum sharding sharding;
 		int interval;
+		bool far;
 	} cases[] = {
-		{ NULL, SHARDING_NONE, 1 },
-		{ PAIRS("fsdp_enable", "true"), SHARDING_FULL, 1 },
-		{ PAIRS("fsdp_enable", "true", "fsdp_reshard_after_forward", "false"), SHARDING_OPTIMIZER, 1 },
-		{ PAIRS("fsdp_enable", "true", "fsdp_reshard_after_forward", "false", "sharding", "full"), SHARDING_FULL, 1 },
-		{ PAIRS("fsdp_reshard_after_forward", "false"), SHARDING_NONE, 1 },
-		{ PAIRS("gradient_checkpointing", "false"), SHARDING_NONE, 0 },
-		{ PAIRS("gradient_checkpointing", "false", "fsdp_activation_checkpointing", "true"), SHARDING_NONE, 1 },
+		{ NULL, SHARDING_NONE, 1, false },
+		{ PAIRS("fsdp_enable", "true", "fsdp_cpu_offload", "true"), SHARDING_FULL, 1, true },
+		{ PAIRS("fsdp_cpu_offload", "true"), SHARDING_NONE, 1, false },
+		{ PAIRS("optimizer_cpu_offload_method", "torchao"), SHARDING_NONE, 1, true },
+		{ PAIRS("fsdp_enable", "true"), SHARDING_FULL, 1, false },
+		{ PAIRS("fsdp_enable", "true", "fsdp_reshard_after_forward", "false"), SHARDING_OPTIMIZER, 1, false },
+		{ PAIRS("fsdp_enable", "true", "fsdp_reshard_after_forward", "false", "sharding", "full"), SHARDING_FULL, 1, false },
+		{ PAIRS("fsdp_reshard_after_forward", "false"), SHARDING_NONE, 1, false },
+		{ PAIRS("gradient_checkpointing", "false"), SHARDING_NONE, 0, false },
+		{ PAIRS("gradient_checkpointing", "false", "fsdp_activation_checkpointing", "true"), SHARDING_NONE, 1, false },
 	};
 
 	(void)state;
@@ -379,6 +383,7 @@ options_of_fsdp_say_what_is_parted_and_recomputed(void **state)
 		assert_ok(train_job_fill(&j, &s));
 		assert_int_equal(j.sharding, cases[i].sharding);
 		assert_int_equal(j.dit.checkpoint_interval, cases[i].interval);
+		assert_int_equal(j.step.optim.far, cases[i].far);
 		train_job_free(&j);
 		settings_free(&s);
 	}

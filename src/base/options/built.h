@@ -114,6 +114,7 @@ BUILT(num_processes, NULL)
 BUILT(num_machines, NULL)
 BUILT(sharding, NULL)
 BUILT(fsdp_enable, NULL)
+BUILT(fsdp_cpu_offload, NULL)
 BUILT(fsdp_reshard_after_forward, NULL)
 BUILT(fsdp_activation_checkpointing, NULL)
 /* scheduled_sampling */

@@ -251,4 +251,5 @@
 		"otherwise." },
 	{ .name = "decode_overlap", .type = OPT_FLOAT, .initial = "1", .programs = OPT_TRAINING,
 	  .category = "validation",
-	  .help = "Seconds of overlap between decoded chunks (audio_codec.md)." },
+	  .help = "Seconds of overlap between decoded chunks (audio_codec.md).",
+	  .error = "chunks overlap as those of the original decoder do (chunked_decode); decode_overlap does not change that" },
