@@ -148,31 +148,54 @@ replaced(char *text, const char *name, const char *by)
 	return text;
 }
 
-void
-train_start_script(struct train *t, const struct checkpoint_report *r)
+/* command with its placeholders filled in, beside those that are running. */
+static void
+begin(struct train *t, const char *what, const char *command, int64_t at, const char *checkpoint)
 {
-	static const char what[] = "post_checkpoint_script";
-	char *path = file_path("%s/%s", t->j.out, r->name), step[24], *command;
+	const char *const names[][2] = { { "{local_checkpoint_path}", checkpoint }, { "{model_family}", "ace_step" },
+		{ "{tracker_run_name}", settings_str(t->settings, "tracker_run_name") },
+		{ "{tracker_project_name}", settings_str(t->settings, "tracker_project_name") } };
+	struct train_script *s;
+	char step[24], *text;
 
-	if (!t->j.post_script) {
-		free(path);
-		return;
-	}
-	snprintf(step, sizeof step, "%lld", (long long)r->step);
-	command = path ? replaced(strdup(t->j.post_script), "{global_step}", step) : NULL;
-	command = path ? replaced(command, "{local_checkpoint_path}", path) : NULL;
+	snprintf(step, sizeof step, "%lld", (long long)at);
+	text = replaced(strdup(command), "{global_step}", step);
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		text = replaced(text, names[i][0], names[i][1] ? names[i][1] : "");
 	if (t->n_scripts == TRAIN_SCRIPTS) {		/* wait for the first */
-		while (!ended(what, t->script[0]))
+		while (!ended(t->script[0].what, t->script[0].pid))
 			doze(0.02);
 		memmove(t->script, t->script + 1, --t->n_scripts * sizeof *t->script);
 	}
-	if (!command)
+	s = &t->script[t->n_scripts];
+	s->what = what;
+	if (!text)
 		msg_warn("no memory for %s", what);
-	else if (start(what, command, &t->script[t->n_scripts]) == ACE_OK)
+	else if (start(what, text, &s->pid) == ACE_OK)
 		t->n_scripts++;
 	else
 		msg_warn("%s", ace_message());
-	free(command);
+	free(text);
+}
+
+void
+train_start_script(struct train *t, const struct checkpoint_report *r)
+{
+	char *path = t->j.post_script ? file_path("%s/%s", t->j.out, r->name) : NULL;
+
+	if (path)
+		begin(t, "post_checkpoint_script", t->j.post_script, r->step, path);
+	free(path);
+}
+
+void
+train_start_command(struct train *t, const char *what, const char *command)
+{
+	char *path = NULL;
+
+	if (checkpoint_latest(t->j.out, false, &path) != ACE_OK)
+		msg_warn("%s", ace_message());
+	begin(t, what, command, t->step.updates, path ? path : "");
 	free(path);
 }
 
@@ -182,10 +205,10 @@ train_wait_scripts(struct train *t, bool all)
 	size_t n = 0;
 
 	for (size_t i = 0; i < t->n_scripts; i++) {
-		bool over = ended("post_checkpoint_script", t->script[i]);
+		bool over = ended(t->script[i].what, t->script[i].pid);
 		while (!over && all && !stop_asked()) {
 			doze(0.02);
-			over = ended("post_checkpoint_script", t->script[i]);
+			over = ended(t->script[i].what, t->script[i].pid);
 		}
 		if (!over)
 			t->script[n++] = t->script[i];

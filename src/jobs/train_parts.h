@@ -46,7 +46,7 @@ struct train {
 	int64_t start;			/* updates that were done before */
 	struct train_models *models;	/* the comparison under way; NULL: done */
 	struct checkpoint_writer *writer;
-	pid_t script[TRAIN_SCRIPTS];	/* post_checkpoint_script, that are running */
+	struct train_script { pid_t pid; const char *what; } script[TRAIN_SCRIPTS];	/* that are running; what: the option */
 	size_t n_scripts;
 	int64_t saved;			/* the last update that is in a checkpoint, or on its way there; -1: none */
 	struct metrics metrics;
@@ -122,8 +122,10 @@ enum status train_close_files(struct train *t) ACE_NODISCARD;
 /* train_guard.c */
 /* At the start and behind each save, when the disk is low: what disk_low_action says. ACE_EIO: it stayed low. */
 enum status train_mind_disk(struct train *t) ACE_NODISCARD;
-/* Start post_checkpoint_script for a save; look which have ended, or (all) wait for them unless the run is asked to stop. */
+/* Start post_checkpoint_script for a save, or the command of an option behind an update, with the last checkpoint there is; look which have
+ * ended, or (all) wait for them unless the run is asked to stop. */
 void train_start_script(struct train *t, const struct checkpoint_report *r);
+void train_start_command(struct train *t, const char *what, const char *command);
 void train_wait_scripts(struct train *t, bool all);
 /* modelspec_comment with its placeholders filled in; owned by the caller, NULL: none. */
 char *train_comment(const struct train *t);

@@ -155,6 +155,21 @@ prepare(struct train *t, struct train_validation *v)
 	return train_adapters_open(v);
 }
 
+/* A command in the place of clips. */
+static enum status
+take_script(struct train_validation *v)
+{
+	const struct settings *s = v->train->settings;
+
+	v->script = settings_str(s, "validation_external_script");
+	v->background = settings_bool(s, "validation_external_background");
+	fill_course(v, s, false);
+	v->benchmark = false;
+	if (!v->script || !*v->script)
+		return ace_fail(ACE_ECONFIG, "validation_method=external-script wants a command as validation_external_script");
+	return ACE_OK;
+}
+
 enum status
 train_validation_open(struct train *t)
 {
@@ -167,6 +182,8 @@ train_validation_open(struct train *t)
 	if (!v)
 		return ace_fail(ACE_ENOMEM, "no memory for validation");
 	v->train = t;
+	if (strcmp(settings_str(t->settings, "validation_method"), "external-script") == 0)
+		return take_script(v);
 	st = list(&v->clips, t->settings);
 	if (st == ACE_OK)
 		st = train_on_batch_open(v);
@@ -616,6 +633,19 @@ say(const struct train_validation *v, double seconds)
 		         made, made == 1 ? "" : "s", seconds, t->j.out);
 }
 
+static void
+run_script(const struct train_validation *v)
+{
+	static const char what[] = "validation_external_script";
+	struct train *t = v->train;
+
+	msg_progress_end();
+	msg_info("validation step %lld: %s", (long long)t->step.updates, what);
+	train_start_command(t, what, v->script);
+	if (!v->background)
+		train_wait_scripts(t, true);
+}
+
 enum status
 train_validate(struct train *t, const struct loop_report *r, bool *rendered)
 {
@@ -632,6 +662,8 @@ train_validate(struct train *t, const struct loop_report *r, bool *rendered)
 	ACE_TRY(render(v));
 	if (t->first)
 		say(v, clock_now() - start);
+	if (v->script && t->first)
+		run_script(v);
 	if (v->batch)
 		ACE_TRY(train_on_batch(v, r ? r->batch : t->at));
 	ACE_TRY(train_agree(t, t->dev.status));

@@ -26,6 +26,8 @@ struct train_validation {
 	bool benchmark;			/* disable_benchmark=false: what the model makes without what trains, once */
 	bool bare;			/* the clips under way are that */
 	bool seeds;			/* clip k has seed + k */
+	const char *script;		/* validation_external_script, in the place of clips; borrowed, NULL: none */
+	bool background;		/* nobody waits for it */
 	struct train_adapters *other;	/* runs, one after the other; owned */
 	int others;
 	bool without;			/* heard without them as well */

@@ -86,6 +86,39 @@ a_command_runs_behind_each_checkpoint(void **state)
 	runs_must(runs_at("fails"), PAIRS("post_checkpoint_script", "exit 3", "max_train_steps", "2"));
 }
 
+/* At its steps and before the first one, in their order, with the last checkpoint that is whole. */
+static void
+a_command_takes_the_place_of_clips(void **state)
+{
+	const char *out = runs_at("external"), *const how[] = { "false", "true" };
+	char command[800], *have;
+	size_t size;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		const char *told = runs_at(i ? "said-behind" : "said");
+		out = runs_at(i ? "external-behind" : "external");
+		snprintf(command, sizeof command, "echo {global_step} {model_family} $(basename {local_checkpoint_path}/.guard) >> %s", told);
+		runs_must(out, PAIRS("validation_method", "external-script", "validation_external_script", command, "validation_step_interval", "3",
+		                     "validation_on_startup", "true", "validate_after_step", "0", "validation_external_background", how[i]));
+		assert_ok(file_read(told, 1 << 16, &have, &size));
+		if (i == 0)
+			assert_string_equal(have, "0 ace_step .guard\n3 ace_step .guard\n6 ace_step .guard\n");
+		assert_int_equal(size, strlen("0 ace_step .guard\n") * 3);
+		free(have);
+		runs_same_run(out, runs_at("external"), 6);
+	}
+	snprintf(command, sizeof command, "echo {local_checkpoint_path} > %s", runs_at("which"));
+	runs_must(runs_at("last"), PAIRS("validation_method", "external-script", "validation_external_script", command,
+	                                 "validation_step_interval", "5"));
+	assert_ok(file_read(runs_at("which"), 1 << 16, &have, &size));
+	assert_true(strstr(have, "last/checkpoint-4\n") || strstr(have, "last/checkpoint-2\n"));	/* as far as it was written */
+	free(have);
+	runs_must(runs_at("wrong"), PAIRS("validation_method", "external-script", "validation_external_script", "exit 3",
+	                                  "validation_step_interval", "3"));
+	runs_fails(ACE_ECONFIG, "validation_external_script", runs_at("refused"), PAIRS("validation_method", "external-script"));
+}
+
 static void
 a_low_disk_stops_the_run_or_is_told_to_a_script(void **state)
 {
@@ -169,6 +202,7 @@ main(void)
 		cmocka_unit_test(short_lived_checkpoints_come_between_and_are_gone_on_from),
 		cmocka_unit_test(damaged_checkpoints_go_only_when_that_is_asked_for),
 		cmocka_unit_test(a_command_runs_behind_each_checkpoint),
+		cmocka_unit_test(a_command_takes_the_place_of_clips),
 		cmocka_unit_test(a_low_disk_stops_the_run_or_is_told_to_a_script),
 		cmocka_unit_test(a_job_near_its_end_is_left_in_time),
 		cmocka_unit_test(a_comment_is_filled_in_and_written),
