@@ -27,7 +27,13 @@ static const struct {
 	{ "lyrics_embedder_lr_scheduler", "cosine_with_warmup", "cosine" },
 	{ "num_train_epochs", "-1", "0" },
 	{ "max_train_steps", "-1", "0" },
+	{ "caption_strategy", "instance_prompt", "instanceprompt" },
+	{ "scheduled_sampling_sampler", "rk4", "unipc" },	/* euler takes the place of both */
 };
+
+/* 0 is none of these, whatever their range. */
+static const char intervals[] = "checkpoint_step_interval checkpoint_epoch_interval validation_step_interval validation_epoch_interval "
+	"eval_steps_interval eval_epoch_interval";
 
 /* Names that the Python trainer has withdrawn. */
 static const struct {
@@ -183,10 +189,24 @@ refuse(const struct option *o, const char *text, const struct origin *from)
 			option_wanted(o, wanted, sizeof wanted));
 }
 
-/* text as o's type wants it into v (not its text); false when it does not fit. */
+static bool
+is_no_interval(const struct option *o, const char *text)
+{
+	char *end;
+
+	return option_has_word(intervals, o->name) && strtod(text, &end) == 0 && end != text && !*end;
+}
+
+/* text as o's type wants it into v (not its text); false when it does not fit. What has no effect fits with any number or word. */
 static bool
 read_value(const struct option *o, const char *text, struct setting *v)
 {
+	if (option_state(o) == OPT_NOTICE && o->type == OPT_ENUM)
+		return true;
+	if (option_state(o) == OPT_NOTICE && (o->type == OPT_INT || o->type == OPT_FLOAT))
+		return read_number(text, o->type == OPT_INT, &v->f64, &v->i64);
+	if (o->initial && is_no_interval(o, text))
+		return read_number(text, true, &v->f64, &v->i64);
 	switch (o->type) {
 	case OPT_BOOL:
 		return read_bool(text, &v->truth);
@@ -272,7 +292,7 @@ settings_assign(struct settings *s, const struct option *o, bool opposite, const
 
 	if (strcmp(o->name, "resume_from_checkpoint") == 0 && !*text)
 		return put(settings_at(s, o), v, strdup(""), from);	/* a fresh start, unlike the default */
-	if (is_unset(o, text) && from->source != FROM_DEFAULT)
+	if ((is_unset(o, text) || (!o->initial && is_no_interval(o, text))) && from->source != FROM_DEFAULT)
 		return put_back(s, o);
 	for (size_t i = 0; i < sizeof synonyms / sizeof *synonyms; i++)
 		if (strcmp(synonyms[i].option, o->name) == 0 && strcmp(synonyms[i].from, text) == 0)

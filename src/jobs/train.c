@@ -225,7 +225,7 @@ stop(struct train *t)
 static bool
 due(const struct train *t, const struct loop_report *r)
 {
-	if (t->step.updates % t->j.save_steps == 0)
+	if (t->j.save_steps > 0 && t->step.updates % t->j.save_steps == 0)
 		return true;
 	return t->j.save_epochs > 0 && r->epoch_ended && r->epochs_done % t->j.save_epochs == 0;
 }

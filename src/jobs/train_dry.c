@@ -42,7 +42,8 @@ train_say_dry(struct train *t)
 {
 	double rate = product_rate(&t->dev, t->j.dit.dtype), free_bytes = (double)file_free_bytes(t->j.out);
 	double one = (double)plan_checkpoint(&t->plan);
-	int64_t left = t->limits.steps - t->start, saves = (left + t->j.save_steps - 1) / t->j.save_steps;
+	int64_t left = t->limits.steps - t->start, every = t->j.save_steps > 0 ? t->j.save_steps : left + 1;
+	int64_t saves = (left + every - 1) / every;
 	/* one more than are kept: the old one goes when the new one is whole */
 	double kept = t->j.rule.limit > 0 && t->j.rule.limit + 1 < saves ? t->j.rule.limit + 1 : (double)(saves > 0 ? saves : 1);
 	char need[16], there[16], took[32];

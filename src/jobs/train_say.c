@@ -89,17 +89,20 @@ static void
 say_plan(const struct train *t)
 {
 	const struct plan *p = &t->plan;
-	char bytes[16], device[32], every[64] = "", host[64] = "";
+	char bytes[16], device[32], steps[40] = "", epochs[40] = "", host[64] = "";
+	const char *both = t->j.save_steps > 0 && t->j.save_epochs > 0 ? " and " : "";
 
+	if (t->j.save_steps > 0)
+		snprintf(steps, sizeof steps, "every %lld steps", (long long)t->j.save_steps);
 	if (t->j.save_epochs > 0)
-		snprintf(every, sizeof every, " and every %lld epoch%s", (long long)t->j.save_epochs, t->j.save_epochs == 1 ? "" : "s");
+		snprintf(epochs, sizeof epochs, "every %lld epoch%s", (long long)t->j.save_epochs, t->j.save_epochs == 1 ? "" : "s");
 	if (p->host)
 		snprintf(host, sizeof host, " and %.2f of the host's", (double)p->host / 0x1p30);
 	msg_info("plan       %s: peak %.2f of %.0f GiB (base %.2f, trained and states %.2f, activations %.2f, the rest %.2f)%s; "
-	         "checkpoint %s every %lld steps%s", device_text(&t->dev, device), (double)plan_total(p) / 0x1p30, there_of(t) / 0x1p30,
+	         "checkpoint %s %s%s%s", device_text(&t->dev, device), (double)plan_total(p) / 0x1p30, there_of(t) / 0x1p30,
 	         gib(p, PLAN_BASE_MAPPED, PLAN_BASE_QUANTIZED), gib(p, PLAN_TRAINED, PLAN_AVERAGE),
 	         gib(p, PLAN_ACTIVATIONS, PLAN_ACTIVATIONS), gib(p, PLAN_WORKSPACE, PLAN_SAVING), host,
-	         train_bytes((double)plan_checkpoint(p), bytes), (long long)t->j.save_steps, every);
+	         train_bytes((double)plan_checkpoint(p), bytes), *steps || *epochs ? steps : "at the end", both, epochs);
 }
 
 static void

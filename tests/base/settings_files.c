@@ -51,6 +51,30 @@ a_configuration_of_the_python_trainer_loads_unchanged(void **state)
 	try_value(s, "validation_step_interval", "50");
 }
 
+/* Values that are none, and words for what is one thing here. */
+static void
+values_of_the_python_trainer_are_taken_as_they_are_meant(void **state)
+{
+	struct settings *s;
+
+	(void)state;
+	try_file("config/my/config.json",
+		 "{\"eval_steps_interval\": 0, \"eval_epoch_interval\": 0, \"validation_epoch_interval\": 0, \"checkpoint_epoch_interval\": 0,\n"
+		 " \"checkpoint_step_interval\": 0, \"validation_step_interval\": \"0\", \"caption_strategy\": \"instance_prompt\",\n"
+		 " \"attention_mechanism\": \"sageattention-int8-fp16-cuda\", \"quantize_via\": \"pipeline\", \"dataloader_prefetch_qlen\": 0,\n"
+		 " \"text_encoder_1_precision\": \"int4-quanto\", \"validation_torch_compile\": \"false\", \"scheduled_sampling_sampler\": \"rk4\"}");
+	s = try_ok("ace-train", "env=my");
+	assert_false(settings_has(s, "eval_steps_interval") || settings_has(s, "eval_epoch_interval"));
+	assert_false(settings_has(s, "validation_epoch_interval") || settings_has(s, "checkpoint_epoch_interval"));
+	try_value(s, "checkpoint_step_interval", "0");
+	try_value(s, "validation_step_interval", "0");
+	assert_true(settings_i64(s, "checkpoint_step_interval") == 0);
+	try_value(s, "caption_strategy", "instanceprompt");
+	try_refused("ace-train", "checkpoint_step_interval=-1", 64, "checkpoint_step_interval is -1; wanted a whole number of 1 or more");
+	try_refused("ace-train", "eval_timesteps=0", 64, "eval_timesteps is 0; wanted a whole number of 1 or more");
+	assert_null(try_load("ace-train", "dataloader_prefetch_qlen=many"));
+}
+
 static void
 a_name_finds_its_folder_or_file(void **state)
 {
@@ -330,6 +354,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(the_quickstart_configuration_loads_unchanged),
 		T(a_configuration_of_the_python_trainer_loads_unchanged),
+		T(values_of_the_python_trainer_are_taken_as_they_are_meant),
 		T(a_name_finds_its_folder_or_file),
 		T(the_environment_names_the_configuration_too),
 		T(the_backend_chooses_the_file),

@@ -61,6 +61,18 @@ a_longer_run_goes_on_from_where_a_shorter_one_ended(void **state)
 }
 
 static void
+a_run_without_intervals_saves_at_its_end(void **state)
+{
+	const char *out = runs_at("endless");
+
+	(void)state;
+	runs_must(out, PAIRS("checkpoint_step_interval", "0"));
+	assert_true(runs_there(out, "checkpoint-6/.guard"));
+	assert_false(runs_there(out, "checkpoint-2") || runs_there(out, "checkpoint-4"));
+	runs_must(runs_at("looked"), PAIRS("checkpoint_step_interval", "0", "dry_run", "true"));
+}
+
+static void
 a_damaged_checkpoint_is_passed_over_for_the_one_before(void **state)
 {
 	const char *whole = runs_at("whole"), *hurt = runs_at("hurt");
@@ -427,6 +439,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_run_leaves_settings_metrics_checkpoints_and_an_adapter),
 		cmocka_unit_test(a_longer_run_goes_on_from_where_a_shorter_one_ended),
+		cmocka_unit_test(a_run_without_intervals_saves_at_its_end),
 		cmocka_unit_test(a_damaged_checkpoint_is_passed_over_for_the_one_before),
 		cmocka_unit_test(a_fresh_start_keeps_what_was_there_apart),
 		cmocka_unit_test(a_look_writes_nothing),

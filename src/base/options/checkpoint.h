@@ -4,7 +4,7 @@
 	  .aliases = "checkpointing_steps", .env = "CHECKPOINTING_STEPS", .flag = "every_n_train_steps",
 	  .upstream = "--every_n_train_steps (default 2000)", .programs = OPT_TRAINING,
 	  .category = "checkpoint",
-	  .help = "Save every n optimizer updates." },
+	  .help = "Save every n optimizer updates; 0: not by them." },
 	{ .name = "checkpoint_epoch_interval", .type = OPT_INT, .range = "1..", .programs = OPT_TRAINING,
 	  .category = "checkpoint",
 	  .help = "Save every n epochs." },

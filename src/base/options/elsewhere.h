@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Names of the Python trainer that belong to other models (base/options.h). */
-	"accelerate_extra_args", "accelerator_cache_clear_interval", "aspect_bucket_disable_rebuild",
+	"accelerate_extra_args", "accelerator_cache_clear_interval", "allow_tf32", "enable_xformers_memory_efficient_attention",
+	"fuse_qkv_projections", "validation_torch_compile", "validation_torch_compile_mode", "aspect_bucket_disable_rebuild",
 	"aspect_bucket_worker_count", "assistant_lora_inference_strength", "assistant_lora_strength",
 	"audio_flow_schedule_shift", "context_parallel_comm_strategy", "controlnet_custom_config",
 	"controlnet_model_name_or_path", "cosmos3_generator_component", "cosmos3_reasoner_component",

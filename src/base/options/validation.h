@@ -15,7 +15,7 @@
 	{ .name = "validation_step_interval", .type = OPT_INT, .initial = "100", .range = "1..",
 	  .aliases = "validation_steps", .env = "VALIDATION_STEPS", .flag = "every_plot_step",
 	  .upstream = "--every_plot_step (default 2000)", .programs = OPT_TRAINING, .category = "validation",
-	  .help = "Render every n updates." },
+	  .help = "Render every n updates; 0: not by them." },
 	{ .name = "validation_epoch_interval", .type = OPT_INT, .range = "1..", .programs = OPT_TRAINING,
 	  .category = "validation",
 	  .help = "Render every n epochs." },
