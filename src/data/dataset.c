@@ -147,6 +147,9 @@ check_entry(const struct entry *e)
 		return ACE_OK;
 	if (!d->folder && !d->hub)
 		return entry_fail(e, "instance_data_dir is missing; wanted %s", "the folder of the songs");
+	if (d->captions == CAPTION_ROW && !d->hub)
+		return entry_fail(e, "the option caption_strategy is of data sets with rows, and this entry is a folder of songs; wanted %s",
+		                  "a caption_strategy of its own");
 	if (d->hub && !d->hub->name)
 		return entry_fail(e, "%s", is_csv(e->json) ? "csv_file is missing; wanted a table with a row for each song"
 		                  : is_parquet(e->json)    ? "parquet.path is missing; wanted a table with a row for each song"

@@ -17,6 +17,7 @@ word_of(const char *text, const char *const *words)
 enum status
 dataset_list_settings(struct dataset_list *l, const struct settings *s)
 {
+	const char *strategy = settings_str(s, "caption_strategy");
 	const char *folder = settings_str(s, "dataset"), *path = settings_str(s, "data_backend_config"), *rows = settings_str(s, "dataset_path");
 	struct dataset_defaults d = {
 		.model_family = settings_str(s, "model_family"),
@@ -42,7 +43,9 @@ dataset_list_settings(struct dataset_list *l, const struct settings *s)
 	};
 
 	*l = (struct dataset_list){ 0 };
-	d.caption_strategy = (enum caption_strategy)word_of(settings_str(s, "caption_strategy"), dataset_strategies);
+	d.caption_strategy = (enum caption_strategy)word_of(strategy, dataset_strategies);
+	if (strcmp(strategy, "csv") == 0 || strcmp(strategy, "parquet") == 0)
+		d.caption_strategy = CAPTION_ROW;
 	d.truncation = (enum truncation)word_of(settings_str(s, "audio_truncation_mode"), dataset_truncations);
 	d.length_mode = (enum length_mode)word_of(settings_str(s, "audio_length_mode"), dataset_length_modes);
 	if (folder && path)

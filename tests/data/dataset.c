@@ -511,6 +511,37 @@ options_are_the_defaults_of_entries(void **state)
 	assert_ok(file_remove_tree(dir));
 }
 
+/* Captions of rows, by an option, are of entries that have rows. */
+static void
+an_option_of_rows_is_not_of_folders(void **state)
+{
+	static const char *const words[] = { "huggingface", "parquet", "csv" };
+	const char *dir = golden_tmp();
+	char *path = file_path("%s/list.json", dir);
+	static const char rows[] = "[{\"id\": \"h\", \"type\": \"huggingface\", \"dataset_type\": \"audio\", \"dataset_name\": \"a/b\"}, " AUDIO("b", ", \"caption_strategy\": \"filename\"") "]";
+	static const char folder[] = "[" AUDIO("a", "") "]";
+	struct dataset_list l;
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		struct settings s;
+		assert_ok(settings_init(&s, program_named("ace-preprocess")));
+		assert_ok(settings_set(&s, "data_backend_config", path, "test"));
+		assert_ok(settings_set(&s, "caption_strategy", words[i], "test"));
+		assert_ok(file_write(path, rows, strlen(rows)));
+		assert_ok(dataset_list_settings(&l, &s));
+		assert_int_equal(l.entry[0].captions, CAPTION_ROW);
+		assert_int_equal(l.entry[1].captions, CAPTION_FILENAME);
+		dataset_list_free(&l);
+		assert_ok(file_write(path, folder, strlen(folder)));
+		assert_int_equal(dataset_list_settings(&l, &s), ACE_ECONFIG);
+		assert_non_null(strstr(ace_message(), "caption_strategy is of data sets with rows"));
+		settings_free(&s);
+	}
+	free(path);
+	assert_ok(file_remove_tree(dir));
+}
+
 /* Bytes changed, left out, doubled and cut at random. */
 static void
 no_mutation_of_a_list_crashes(void **state)
@@ -596,6 +627,7 @@ main(void)
 		cmocka_unit_test(what_is_written_reads_as_the_same_list),
 		cmocka_unit_test(a_folder_is_a_list_of_one),
 		cmocka_unit_test(options_are_the_defaults_of_entries),
+		cmocka_unit_test(an_option_of_rows_is_not_of_folders),
 		cmocka_unit_test(no_mutation_of_a_list_crashes),
 	};
 
