@@ -170,6 +170,21 @@ check_built(const struct option *o, const struct setting *v)
 			option_wanted(o, wanted, sizeof wanted));
 }
 
+static bool
+is(const struct settings *s, const char *name, const char *value)
+{
+	const char *text = settings_str(s, name);
+
+	return text && strcmp(text, value) == 0;
+}
+
+/* The Python trainer leaves DoRA out on quantised weights as well, and says so. */
+static bool
+is_left_out(const struct settings *s, const struct option *o)
+{
+	return strcmp(o->name, "use_dora") == 0 && !is(s, "base_model_precision", "no_change");
+}
+
 static enum status
 check_states(struct settings *s)
 {
@@ -201,6 +216,10 @@ check_states(struct settings *s)
 		case OPT_LATER:
 			if (is_neutral(o, v))
 				break;
+			if (is_left_out(s, o)) {
+				ACE_TRY(settings_notice(s, "%s: adapters on quantised weights are plain ones", o->name));
+				break;
+			}
 			if (v->source != FROM_EXAMPLE && !(no_validation && strcmp(o->category, "validation") == 0))
 				return refuse_later(o, v);
 			ACE_TRY(settings_notice(s, "%s=%s is left out: not built yet", o->name, v->text));
@@ -208,14 +227,6 @@ check_states(struct settings *s)
 		}
 	}
 	return *idle ? settings_notice(s, "accepted without effect: %s", idle) : ACE_OK;
-}
-
-static bool
-is(const struct settings *s, const char *name, const char *value)
-{
-	const char *text = settings_str(s, name);
-
-	return text && strcmp(text, value) == 0;
 }
 
 /* Combinations that cannot be meant. */

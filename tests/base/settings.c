@@ -392,6 +392,18 @@ switching_validation_off_passes_over_its_options(void **state)
 }
 
 static void
+plain_adapters_take_the_place_of_dora_on_quantised_weights(void **state)
+{
+	struct settings *s = try_ok("ace-train", "use_dora=true base_model_precision=int8-quanto");
+
+	(void)state;
+	assert_int_equal(s->n_notices, 1);
+	assert_string_equal(s->notice[0], "use_dora: adapters on quantised weights are plain ones");
+	try_refused("ace-train", "use_dora=true", 64, "use_dora=true is not built yet; adapters are plain ones; a larger lora_rank or "
+		    "use_rslora=true changes how they learn");
+}
+
+static void
 options_without_effect_are_noticed(void **state)
 {
 	struct settings *s;
@@ -566,6 +578,7 @@ main(void)
 		T(every_foreign_option_is_refused_by_its_text_and_noticed_when_neutral),
 		T(what_is_not_built_is_refused_by_name_unless_it_is_neutral),
 		T(switching_validation_off_passes_over_its_options),
+		T(plain_adapters_take_the_place_of_dora_on_quantised_weights),
 		T(options_without_effect_are_noticed),
 		T(combinations_that_cannot_be_meant_are_refused),
 		T(a_program_takes_its_own_options_alone),

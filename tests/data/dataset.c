@@ -518,7 +518,8 @@ an_option_of_rows_is_not_of_folders(void **state)
 	static const char *const words[] = { "huggingface", "parquet", "csv" };
 	const char *dir = golden_tmp();
 	char *path = file_path("%s/list.json", dir);
-	static const char rows[] = "[{\"id\": \"h\", \"type\": \"huggingface\", \"dataset_type\": \"audio\", \"dataset_name\": \"a/b\"}, " AUDIO("b", ", \"caption_strategy\": \"filename\"") "]";
+	static const char rows[] = "[{\"id\": \"h\", \"type\": \"huggingface\", \"dataset_type\": \"audio\", \"dataset_name\": \"a/b\"}, "
+		AUDIO("b", ", \"caption_strategy\": \"filename\"") "]";
 	static const char folder[] = "[" AUDIO("a", "") "]";
 	struct dataset_list l;
 
