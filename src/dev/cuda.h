@@ -38,6 +38,7 @@ struct cuda_dev {
 	bool recording;
 	void *lt;			/* kernels/cuda/lt.h; freed by lt_close */
 	void (*lt_close)(struct dev *d);
+	void (*recorded)(struct dev *d, cudaGraph_t graph);	/* NULL, or changes what has been recorded before it is made ready */
 	void *cudnn;			/* kernels/cuda/cudnn.h; freed by cudnn_close */
 	void (*cudnn_close)(struct dev *d);
 };

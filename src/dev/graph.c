@@ -32,6 +32,8 @@ dev_graph_end(struct dev *d, struct dev_graph **g)
 	*g = NULL;
 	d->cuda->recording = false;
 	cuda_ok(d, cudaStreamEndCapture(d->cuda->stream, &graph), "record");
+	if (d->status == ACE_OK && d->cuda->recorded)
+		d->cuda->recorded(d, graph);
 	if (d->status == ACE_OK) {
 		*g = calloc(1, sizeof **g);
 		if (!*g)

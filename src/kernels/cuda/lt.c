@@ -122,6 +122,7 @@ lt_of(struct dev *d)
 	}
 	d->cuda->lt = t;
 	d->cuda->lt_close = lt_close;
+	d->cuda->recorded = cuda_sets_as_kernels;
 	if (!load(d, t) || !lt_ok(d, t->cublasLtCreate(&t->handle), "open"))
 		return NULL;
 	st = dev_alloc(d, SPACE, "the products' work space", &t->space);

@@ -22,4 +22,7 @@ struct lt_product {
 /* c = alpha op(a) op(b) + beta (add or c) + bias. false: cuBLASLt has no way for this shape (nothing has been done), or the
  * device failed. side: on the side stream (dev/cuda.h). */
 bool lt_product(struct dev *d, const struct lt_product *p, bool side);
+
+/* What clears memory in a recorded sequence becomes kernels (sets.cu). For cuda_dev's recorded. */
+void cuda_sets_as_kernels(struct dev *d, cudaGraph_t graph);
 #endif
