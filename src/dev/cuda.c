@@ -271,6 +271,21 @@ cuda_meet(struct dev *d)
 	cuda_ok(d, cudaStreamWaitEvent(c->stream, c->met, 0), "join");
 }
 
+void
+cuda_pair(struct dev *d, int piece)
+{
+	struct cuda_dev *c = d->cuda;
+
+	if (c->now == c->side)
+		return;
+	if (piece == 1)
+		c->now = cuda_fork(d);
+	else
+		c->now = c->stream;
+	if (piece == 0)
+		cuda_meet(d);
+}
+
 bool
 cuda_memory(struct dev *d, size_t *there, size_t *all)
 {

@@ -48,9 +48,10 @@ enum status cuda_dev_open(struct dev *d, int number) ACE_NODISCARD;
 void cuda_dev_close(struct dev *d);
 int cuda_dev_count(void);
 
-/* dev_side and dev_join of a cuda device. */
+/* dev_side, dev_join and dev_pair of a cuda device. */
 void cuda_side(struct dev *d, bool on);
 void cuda_join(struct dev *d);
+void cuda_pair(struct dev *d, int piece);
 
 /* dev_memory and dev_ahead* of a cuda device. */
 bool cuda_memory(struct dev *d, size_t *there, size_t *all);

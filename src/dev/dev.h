@@ -100,6 +100,10 @@ dev_is_host(const struct dev *d)
 void dev_side(struct dev *d, bool on);
 void dev_join(struct dev *d);
 
+/* Two pieces of work that do not need one another, on a cuda device side by side: dev_pair(d, 1) before the first, which must need no
+ * work space, dev_pair(d, 2) before the second, dev_pair(d, 0) behind both. On the side they follow one another. */
+void dev_pair(struct dev *d, int piece);
+
 /* A recorded sequence of launches (cuda): between begin and end kernels are noted, not run; launch runs them all, in order with
  * what else is asked of the device. Work space must have its final size: run the sequence once before. A device that
  * cannot (the others): begin gives ACE_EDEVICE. ACE_EDEVICE from launch: record again (work space has moved since). */

@@ -199,6 +199,17 @@ dev_join(struct dev *d)
 #endif
 }
 
+void
+dev_pair(struct dev *d, int piece)
+{
+#ifdef HAVE_CUDA
+	if (d->kind == DEV_CUDA)
+		cuda_pair(d, piece);
+#else
+	(void)d, (void)piece;
+#endif
+}
+
 struct dev_event {
 #ifdef HAVE_CUDA
 	cudaEvent_t event;

@@ -145,17 +145,22 @@ linears_cast(struct ctx *c, struct linears_use u, struct tensor x, bool back)
 	return f;
 }
 
-/* x [N, K] in fp8, from where its maker put it or on top of the arena. */
+/* Where x's maker put it in fp8, or rank 0. */
+static struct tensor
+f8_made(const struct ctx *c, struct tensor x, struct tensor *scale)
+{
+	if (!c->cast.of || c->cast.of != x.data)
+		return none;
+	*scale = tensor_slice(c->cast.s, 0, x.dim[0]);
+	return tensor_view(tensor_slice(c->cast.q, 0, x.dim[0] * x.dim[1]), 2, x.dim[0], x.dim[1]);
+}
+
+/* x [N, K] in fp8, on top of the arena. */
 static struct tensor
 f8_of(struct ctx *c, struct tensor x, struct tensor weigh, struct tensor *scale)
 {
-	struct tensor q;
+	struct tensor q = arena_tensor(c->act, F8, 2, x.dim[0], x.dim[1]);
 
-	if (c->cast.of && c->cast.of == x.data) {
-		*scale = tensor_slice(c->cast.s, 0, x.dim[0]);
-		return tensor_view(tensor_slice(c->cast.q, 0, x.dim[0] * x.dim[1]), 2, x.dim[0], x.dim[1]);
-	}
-	q = arena_tensor(c->act, F8, 2, x.dim[0], x.dim[1]);
 	*scale = arena_tensor(c->act, F32, 1, x.dim[0]);
 	quant_f8_rows(c->dev, q, *scale, x, weigh);
 	return q;
@@ -163,30 +168,51 @@ f8_of(struct ctx *c, struct tensor x, struct tensor weigh, struct tensor *scale)
 
 /* y = x w^T + b + add, x and w in fp8, the adapters' part in 16 bits. */
 static void
-f8_forward(struct ctx *c, struct linears_use u, struct tensor y, struct tensor x, struct tensor add)
+f8_forward(struct ctx *c, struct linears_use u, struct tensor y, struct tensor x, struct tensor add, const struct adapters *m)
 {
 	const struct linears *g = u.g;
-	struct f8_product p = { .y = y, .w = g->q, .t = g->scale, .b = g->b, .add = add };
+	struct f8_product p = { .x = u.cast.q, .s = u.cast.s, .y = y, .w = g->q, .t = g->scale, .b = g->b, .add = add };
 
-	if (u.cast.q.rank)
-		p.x = u.cast.q, p.s = u.cast.s;
-	else
-		p.x = f8_of(c, rows_of(x), none, &p.s);
+	if (!p.x.rank)
+		p.x = f8_made(c, rows_of(x), &p.s);
+	bool pair = g->r && !p.x.rank && !adapters_are_wide(m);
+	if (pair)
+		dev_pair(c->dev, 1);
 	if (g->r) {
 		p.h = room(x, g->in, g->r);
 		p.right = g->right;
+		adapters_down(c->dev, p.h, rows_of(x), g->below, m);
 	}
+	if (pair)
+		dev_pair(c->dev, 2);
+	if (!p.x.rank)
+		p.x = f8_of(c, rows_of(x), none, &p.s);
+	if (pair)
+		dev_pair(c->dev, 0);
 	quant_f8_product(c->dev, &p);
 }
 
-/* dx = onto (rank 0: nothing) + dy w, as the sum over rows of w of (dy scale) q: the same w. dh: rank 0, or its part is added. */
+/* dx = onto (rank 0: nothing) + dy w, as the sum over rows of w of (dy scale) q: the same w. dh: rank 0, or made of dy; joined: its part
+ * is added. */
 static void
-f8_backward(struct ctx *c, const struct linears *g, struct tensor dx, struct tensor dy, struct tensor dh, struct tensor onto)
+f8_backward(struct ctx *c, const struct linears *g, struct tensor dx, struct tensor dy, struct tensor dh, const struct adapters *m,
+            bool joined, struct tensor onto)
 {
 	struct f8_product p = { .y = dx, .w = g->turned, .t = g->ones, .add = onto };
 
-	p.x = f8_of(c, dy, g->scale, &p.s);
-	if (dh.rank) {
+	p.x = f8_made(c, dy, &p.s);
+	bool pair = dh.rank && !p.x.rank && !adapters_are_wide(m);
+	if (pair)
+		dev_pair(c->dev, 1);
+	if (dh.rank)
+		adapters_back(c->dev, dh, dy, g->across, m);
+	if (pair)
+		dev_pair(c->dev, 2);
+	if (!p.x.rank)
+		p.x = f8_of(c, dy, g->scale, &p.s);
+	if (pair)
+		dev_pair(c->dev, 0);
+	if (joined) {
 		p.h = dh;
 		p.below = g->below;
 	}
@@ -198,20 +224,19 @@ static void
 packed_forward(struct ctx *c, struct linears_use u, const struct tensor y[], struct tensor x, struct tensor add)
 {
 	const struct linears *g = u.g;
+	struct adapters m = adapters_of(c, u);
 	struct tensor ym;
-	struct adapters m;
 
-	if (g->r) {
-		m = adapters_of(c, u);
-		adapters_down(c->dev, room(x, g->in, g->r), rows_of(x), g->below, &m);
-	}
 	ym = u.n == 1 ? rows_of(y[0]) : with_columns(y[0], g->out);
 	if (add.rank)
 		add = rows_of(add);
-	if (g->turned.rank)
-		f8_forward(c, u, ym, x, add);
-	else
+	if (g->turned.rank) {
+		f8_forward(c, u, ym, x, add, &m);
+	} else {
+		if (g->r)
+			adapters_down(c->dev, room(x, g->in, g->r), rows_of(x), g->below, &m);
 		rows_linear(c->dev, ym, with_columns(x, g->in + g->r), tensor_slice(whole(c, g), 0, g->out), g->b, add);
+	}
 	c->cast.of = NULL;
 }
 
@@ -334,19 +359,20 @@ packed_backward(struct ctx *c, struct linears_use u, struct tensor dx, const str
 	bool joined = g->r && m.p == 0.f;		/* dh goes through the one product with dy */
 	float beta = want == LINEAR_DX_ADD ? 1.f : 0.f;
 	int64_t rows = g->out + (joined ? g->r : 0);
-	struct tensor onto = u.onto.rank ? u.onto : dx;
+	struct tensor onto = u.onto.rank ? u.onto : dx, dh = g->r ? room(dy[0], g->out, g->r) : none;
+	bool in_f8 = want != LINEAR_NO_DX && g->turned.rank;
 
 	if (want == LINEAR_DX_ADD && !g->turned.rank)
 		move_onto(c, dx, onto);
-	if (g->r)
-		adapters_back(c->dev, room(dy[0], g->out, g->r), all, g->across, &m);
-	if (want != LINEAR_NO_DX && g->turned.rank)
-		f8_backward(c, g, rows_of(dx), all, joined ? room(dy[0], g->out, g->r) : none, want == LINEAR_DX_ADD ? rows_of(onto) : none);
+	if (g->r && !in_f8)
+		adapters_back(c->dev, dh, all, g->across, &m);
+	if (in_f8)
+		f8_backward(c, g, rows_of(dx), all, dh, &m, joined, want == LINEAR_DX_ADD ? rows_of(onto) : none);
 	else if (want != LINEAR_NO_DX)
 		rows_gemm(c->dev, rows_of(dx), with_columns(dy[0], rows), tensor_columns(tensor_slice(whole(c, g), 0, rows), 0, g->in),
 		          false, false, 1.f, beta);
 	if (want != LINEAR_NO_DX && g->r && !joined)
-		adapters_dx(c->dev, rows_of(dx), room(dy[0], g->out, g->r), g->below, &m);
+		adapters_dx(c->dev, rows_of(dx), dh, g->below, &m);
 	c->cast.of = NULL;
 	base_grads(c, u, dy, x);
 	if (!g->r || !linears_want_x(u))

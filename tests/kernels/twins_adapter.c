@@ -2,7 +2,8 @@
 #include "kernels/kernels.h"
 #include "support/twins.h"
 
-/* Three modules of ranks 16, 5 and 8 (wide 16, 8, 8) with 48, 40 and 64 outputs; and one of rank 70. */
+/* Three modules of ranks 16, 5 and 8 (wide 16, 8, 8) with 48, 40 and 64 outputs; one of rank 70, one of rank 16; three of rank 16 with
+ * unlike outputs. */
 static struct adapters
 three(float p)
 {
@@ -19,6 +20,23 @@ one(void)
 	return (struct adapters){ 1, { 70 }, { 64 }, { 0.5f }, 0.f, { rng_stream(5, RNG_TEST, 0, 9) } };
 }
 
+static struct adapters
+one_thin(void)
+{
+	return (struct adapters){ 1, { 16 }, { 64 }, { 1.f }, 0.f, { rng_stream(5, RNG_TEST, 0, 9) } };
+}
+
+static struct adapters
+three_alike(void)
+{
+	struct adapters m = three(0.f);
+
+	for (int k = 0; k < 3; k++)
+		m.rank[k] = 16;
+	m.out[0] = 1096, m.out[1] = 640, m.out[2] = 72;
+	return m;
+}
+
 #define CALL(name, what, m, ...)                              \
 	static void name(struct dev *d, struct tensor *t)     \
 	{                                                     \
@@ -28,6 +46,9 @@ one(void)
 CALL(down, adapters_down, three(0.f), t[0], t[1], t[2])
 CALL(down_dropped, adapters_down, three(0.3f), t[0], t[1], t[2])
 CALL(down_one, adapters_down, one(), t[0], t[1], t[2])
+CALL(down_thin, adapters_down, one_thin(), t[0], t[1], t[2])
+CALL(down_alike, adapters_down, three_alike(), t[0], t[1], t[2])
+CALL(back_alike, adapters_back, three_alike(), t[0], t[1], t[2])
 CALL(back, adapters_back, three(0.f), t[0], t[1], t[2])
 CALL(back_one, adapters_back, one(), t[0], t[1], t[2])
 CALL(grads, adapters_grads, three(0.f), t, t + 3, t[6], t[7], t[8], t[9])
@@ -60,6 +81,10 @@ static const struct twin_case cases[] = {
 	{ "adapters_down", down, 1e-5, 0, { N(2, { 71, 32 }), N(2, { 71, 72 }), N(2, { 32, 72 }) }, "!hhh HHH" },
 	{ "adapters_down", down_dropped, 1e-5, 0, { N(2, { 71, 32 }), N(2, { 71, 1032 }), N(2, { 32, 1032 }) }, "!hhh HHH" },
 	{ "adapters_down", down_one, 1e-5, 0, { N(2, { 1, 72 }), N(2, { 1, 2560 }), N(2, { 72, 2560 }) }, "!hhh HHH" },
+	{ "adapters_down", down_thin, 1e-5, 0, { N(2, { 201, 16 }), N(2, { 201, 2568 }), N(2, { 16, 2568 }) }, "!hhh HHH" },
+	{ "adapters_down", down_thin, 1e-5, 0, { N(2, { 1, 16 }), N(2, { 1, 328 }), N(2, { 16, 328 }) }, "!hhh HHH" },
+	{ "adapters_down", down_alike, 1e-5, 0, { N(2, { 641, 48 }), N(2, { 641, 1096 }), N(2, { 48, 1096 }) }, "!hhh HHH" },
+	{ "adapters_back", back_alike, 1e-5, 0, { N(2, { 201, 48 }), N(2, { 201, 1808 }), N(1, { 16 * 1808 }) }, "!hhh HHh" },
 	{ "adapters_back", back, 1e-5, 0, { N(2, { 71, 32 }), N(2, { 71, 152 }), N(1, { 16 * 48 + 8 * 40 + 8 * 64 }) }, "!hhh HHh" },
 	{ "adapters_back", back_one, 1e-5, 0, { N(2, { 33, 72 }), N(2, { 33, 64 }), N(1, { 72 * 64 }) }, "!hhh HHh" },
 	{ "adapters_grads", grads, 1e-5, 0, GRADS(71), "!......hhhh ......HHHH" },

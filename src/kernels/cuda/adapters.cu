@@ -135,6 +135,15 @@ run_thin(struct dev *d, struct thins s, const struct thin *item, int n, const ch
 {
 	int filled = 0, widest = 0;
 
+	if (s.p == 0.f && s.factor == 1.f) {
+		struct thin_90 t = { {}, n, s.N, s.ldx, s.ldh };
+		for (int i = 0; i < n; i++)
+			t.item[i] = { item[i].x, item[i].v, item[i].h, item[i].K, item[i].width, item[i].ldv };
+		if (thin_90_products(d, &t)) {
+			cuda_launched(d, kernel);
+			return;
+		}
+	}
 	for (int i = 0; i < n; i++)
 		for (int at = 0; at < item[i].width; at += 8 * MOST_TILES) {
 			struct thin piece = item[i];

@@ -37,27 +37,6 @@ struct grads {
 	struct item item[MOST_ITEMS];
 };
 
-/* c [64, 16] or [64, 48] += 64 columns at a times those at b, both with k down their rows; 16 of k. */
-[[maybe_unused]] __device__ __forceinline__ void
-product(float (&c)[2][4], uint64_t a, uint64_t b)
-{
-	asm volatile("wgmma.mma_async.sync.aligned.m64n16k16.f32.bf16.bf16 {%0, %1, %2, %3, %4, %5, %6, %7}, %8, %9, 1, 1, 1, 1, 1;"
-	             : "+f"(c[0][0]), "+f"(c[0][1]), "+f"(c[0][2]), "+f"(c[0][3]), "+f"(c[1][0]), "+f"(c[1][1]), "+f"(c[1][2]), "+f"(c[1][3])
-	             : "l"(a), "l"(b));
-}
-
-[[maybe_unused]] __device__ __forceinline__ void
-product(float (&c)[6][4], uint64_t a, uint64_t b)
-{
-	asm volatile("wgmma.mma_async.sync.aligned.m64n48k16.f32.bf16.bf16 {"
-	             "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, %20, %21, %22, %23}, "
-	             "%24, %25, 1, 1, 1, 1, 1;"
-	             : "+f"(c[0][0]), "+f"(c[0][1]), "+f"(c[0][2]), "+f"(c[0][3]), "+f"(c[1][0]), "+f"(c[1][1]), "+f"(c[1][2]), "+f"(c[1][3]),
-	               "+f"(c[2][0]), "+f"(c[2][1]), "+f"(c[2][2]), "+f"(c[2][3]), "+f"(c[3][0]), "+f"(c[3][1]), "+f"(c[3][2]), "+f"(c[3][3]),
-	               "+f"(c[4][0]), "+f"(c[4][1]), "+f"(c[4][2]), "+f"(c[4][3]), "+f"(c[5][0]), "+f"(c[5][1]), "+f"(c[5][2]), "+f"(c[5][3])
-	             : "l"(a), "l"(b));
-}
-
 /* The group's sums over all rows to part [8 N][LINE]. */
 template <int N>
 [[maybe_unused]] __device__ __forceinline__ void
@@ -75,7 +54,7 @@ sum(float *part, uint32_t base, uint32_t full, uint32_t empty, int turns)
 		for (int k = 0; k < TALL / 16; k++)
 #pragma unroll
 			for (int j = 0; j < STRIPS; j++)
-				product(acc[j], wg::across(base + at * STAGE + j * BOX, BOX) + k * DOWNWARD, left + k * DOWNWARD);
+				wg::thin_product<1>(acc[j], wg::across(base + at * STAGE + j * BOX, BOX) + k * DOWNWARD, left + k * DOWNWARD);
 		wg::commit();
 		wg::wait<1>();
 		if (i > 0 && lane == 0)		/* the turn before has been read */

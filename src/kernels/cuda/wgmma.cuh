@@ -158,6 +158,41 @@ product(float (&c)[1][4], uint64_t a, uint64_t b, int add)
 	             : "l"(a), "l"(b), "r"(add));
 }
 
+/* c [64, 16], [64, 32] or [64, 48] += the group's 64 rows at a times as many rows as c has columns at b, k along both, or (ACROSS) down
+ * the rows of both; 16 of k. */
+template <int ACROSS>
+__device__ __forceinline__ void
+thin_product(float (&c)[2][4], uint64_t a, uint64_t b)
+{
+	asm volatile("wgmma.mma_async.sync.aligned.m64n16k16.f32.bf16.bf16 {%0, %1, %2, %3, %4, %5, %6, %7}, %8, %9, 1, 1, 1, %10, %10;"
+	             : "+f"(c[0][0]), "+f"(c[0][1]), "+f"(c[0][2]), "+f"(c[0][3]), "+f"(c[1][0]), "+f"(c[1][1]), "+f"(c[1][2]), "+f"(c[1][3])
+	             : "l"(a), "l"(b), "n"(ACROSS));
+}
+
+template <int ACROSS>
+__device__ __forceinline__ void
+thin_product(float (&c)[4][4], uint64_t a, uint64_t b)
+{
+	asm volatile("wgmma.mma_async.sync.aligned.m64n32k16.f32.bf16.bf16 {"
+	             "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15}, %16, %17, 1, 1, 1, %18, %18;"
+	             : "+f"(c[0][0]), "+f"(c[0][1]), "+f"(c[0][2]), "+f"(c[0][3]), "+f"(c[1][0]), "+f"(c[1][1]), "+f"(c[1][2]), "+f"(c[1][3]),
+	               "+f"(c[2][0]), "+f"(c[2][1]), "+f"(c[2][2]), "+f"(c[2][3]), "+f"(c[3][0]), "+f"(c[3][1]), "+f"(c[3][2]), "+f"(c[3][3])
+	             : "l"(a), "l"(b), "n"(ACROSS));
+}
+
+template <int ACROSS>
+__device__ __forceinline__ void
+thin_product(float (&c)[6][4], uint64_t a, uint64_t b)
+{
+	asm volatile("wgmma.mma_async.sync.aligned.m64n48k16.f32.bf16.bf16 {"
+	             "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, %20, %21, %22, %23}, "
+	             "%24, %25, 1, 1, 1, %26, %26;"
+	             : "+f"(c[0][0]), "+f"(c[0][1]), "+f"(c[0][2]), "+f"(c[0][3]), "+f"(c[1][0]), "+f"(c[1][1]), "+f"(c[1][2]), "+f"(c[1][3]),
+	               "+f"(c[2][0]), "+f"(c[2][1]), "+f"(c[2][2]), "+f"(c[2][3]), "+f"(c[3][0]), "+f"(c[3][1]), "+f"(c[3][2]), "+f"(c[3][3]),
+	               "+f"(c[4][0]), "+f"(c[4][1]), "+f"(c[4][2]), "+f"(c[4][3]), "+f"(c[5][0]), "+f"(c[5][1]), "+f"(c[5][2]), "+f"(c[5][3])
+	             : "l"(a), "l"(b), "n"(ACROSS));
+}
+
 /* --- barriers in shared memory --- */
 
 __device__ __forceinline__ void
