@@ -183,6 +183,7 @@ static const struct twin_case cases[] = {
 	WIDE_LINEAR(700, 128, 3),
 	WIDE_LINEAR(333, 64, 2),
 	WIDE_LINEAR(1045, 128, 1),
+	WIDE_LINEAR(509, 64, 1),
 	WIDE_LINEAR(61, 64, 40),
 	WIDE_LINEAR(61, 128, 40),
 	ATTENTION("attention", 71, 83),

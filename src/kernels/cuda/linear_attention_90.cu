@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Linear attention of bf16 numbers on Hopper's own instructions, in the three steps of linear_attention_half.cu: parts of the frames
- * sum k^T v (backward: q^T go / den as well) and find deltas, the parts are added in their order, tiles of frames are multiplied
- * by the sums. */
+/* Linear attention of bf16 numbers on Hopper's own instructions, in two steps: heads' sums k^T v (backward: q^T go / den as well, and
+ * deltas), tiles of frames are multiplied by the sums. */
 #include "kernels/cuda/linear_attention_90_apply.cuh"
 #include "kernels/cuda/linear_attention_90_sums.cuh"
 
@@ -9,35 +8,70 @@ namespace {
 
 using namespace linear_90;
 
-/* Scratch: heads of each round, then parts, then what is known of frames. */
+/* Scratch: heads of each round, then what is known of frames. */
 template <int W>
 size_t
 scratch_of(const struct linear_sizes *z, bool backward)
 {
-	size_t heads = (size_t)z->B * (size_t)z->H, all = (backward ? 2 : 1) * heads;
+	size_t heads = (size_t)z->B * (size_t)z->H;
 
-	return all * (sizeof(struct head<W>) + (size_t)z->splits * sizeof(struct part<W>)) +
-	       (backward ? heads * (size_t)z->T * sizeof(float2) : 0);
+	return (backward ? 2 : 1) * heads * sizeof(struct head<W>) + (backward ? heads * (size_t)z->T * sizeof(float2) : 0);
+}
+
+struct launch_how {
+	cudaLaunchConfig_t c;
+	cudaLaunchAttribute a;
+};
+
+template <class... P>
+void
+prepare(struct launch_how *l, void (*kernel)(P...), dim3 blocks, int threads, int bytes, cudaStream_t stream)
+{
+	*l = {};
+	l->c.gridDim = blocks, l->c.blockDim = dim3((unsigned)threads), l->c.dynamicSmemBytes = (size_t)bytes, l->c.stream = stream;
+	l->c.attrs = &l->a, l->c.numAttrs = 1;
+	cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+}
+
+/* Parts of the frames, blocks of a cluster: no more than are all at work at once. */
+template <int W, bool BACK>
+int
+parts_of(const struct linear_sizes &z, int heads, int rounds)
+{
+	int tiles = (z.T + TILE - 1) / TILE, parts = z.processors / heads, most = 0;
+	struct launch_how l;
+
+	parts = parts < MOST_PARTS ? parts : MOST_PARTS;
+	parts = parts < tiles ? parts : tiles;
+	for (; parts > 1; parts--) {
+		prepare(&l, sum_heads<W, BACK>, dim3((unsigned)parts, (unsigned)heads, (unsigned)rounds), 2 * W, sum_bytes<W, BACK>(), 0);
+		l.a.id = cudaLaunchAttributeClusterDimension;
+		l.a.val.clusterDim.x = (unsigned)parts, l.a.val.clusterDim.y = l.a.val.clusterDim.z = 1;
+		if (cudaOccupancyMaxActiveClusters(&most, sum_heads<W, BACK>, &l.c) == cudaSuccess && most >= heads * rounds)
+			return parts;
+	}
+	return 1;
 }
 
 template <int W, bool BACK>
 void
-run(const struct linear_sizes &z, cudaStream_t stream, const struct linear_pointers &p, const struct sum_maps &sum_maps,
+run(struct linear_sizes z, cudaStream_t stream, const struct linear_pointers &p, const struct sum_maps &sum_maps,
     const struct apply_maps &apply_maps)
 {
 	int heads = z.B * z.H, rounds = BACK ? 2 : 1, tiles = (z.T + TILE - 1) / TILE * heads * (BACK ? 3 : 1);
 	struct head<W> *sums = (struct head<W> *)p.scratch;
-	struct part<W> *parts = (struct part<W> *)(sums + rounds * heads);
-	float2 *frames = (float2 *)(parts + rounds * heads * z.splits);
-	dim3 by_part((unsigned)z.splits, (unsigned)heads, (unsigned)rounds);
-	dim3 by_four(W * W / 4 / ADD_THREADS, (unsigned)heads, (unsigned)rounds);
-	dim3 by_run((unsigned)(tiles < z.processors ? tiles : z.processors));
+	float2 *frames = (float2 *)(sums + rounds * heads);
+	struct launch_how l;
 
-	cudaFuncSetAttribute(sum_part<W>, cudaFuncAttributeMaxDynamicSharedMemorySize, sum_bytes<W>());
-	cudaFuncSetAttribute(apply<W, BACK>, cudaFuncAttributeMaxDynamicSharedMemorySize, apply_bytes<W>());
-	sum_part<W><<<by_part, 2 * W, sum_bytes<W>(), stream>>>(z, parts, sum_maps, p.den, frames);
-	launch_behind(add_parts<W, BACK>, by_four, ADD_THREADS, 0, stream, z, sums, parts);
-	launch_behind(apply<W, BACK>, by_run, APPLY_THREADS, (size_t)apply_bytes<W>(), stream, z, apply_maps, p.den, frames, sums);
+	z.splits = parts_of<W, BACK>(z, heads, rounds);
+	prepare(&l, sum_heads<W, BACK>, dim3((unsigned)z.splits, (unsigned)heads, (unsigned)rounds), 2 * W, sum_bytes<W, BACK>(), stream);
+	l.a.id = cudaLaunchAttributeClusterDimension;
+	l.a.val.clusterDim.x = (unsigned)z.splits, l.a.val.clusterDim.y = l.a.val.clusterDim.z = 1;
+	cudaLaunchKernelEx(&l.c, sum_heads<W, BACK>, z, sums, sum_maps, (const float *)p.den, frames);
+	prepare(&l, apply<W, BACK>, dim3((unsigned)(tiles < z.processors ? tiles : z.processors)), APPLY_THREADS, apply_bytes<W>(), stream);
+	l.a.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+	l.a.val.programmaticStreamSerializationAllowed = 1;
+	cudaLaunchKernelEx(&l.c, apply<W, BACK>, z, apply_maps, p.den, (const float2 *)frames, (const struct head<W> *)sums);
 }
 
 bool

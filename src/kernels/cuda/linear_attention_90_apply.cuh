@@ -94,7 +94,7 @@ bring_tile(const struct apply_room<W> &m, const struct linear_sizes &z, const st
 
 	wg::barrier_wait(m.empty_tile + 8 * s, (i / TILES<W> & 1) ^ 1);
 	wg::barrier_expect(bar, TILE_BYTES<W>);
-	hopper::fetch_tile<W, TILE>(m.tiles + s * TILE_BYTES<W>, &maps.a[to.side], to.head % z.H, to.first, to.head / z.H, bar);
+	fetch_tile<W, true>(m.tiles + s * TILE_BYTES<W>, &maps.a[to.side], to.head % z.H, to.first, to.head / z.H, bar);
 }
 
 template <int W, bool BACK>

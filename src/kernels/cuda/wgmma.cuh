@@ -258,6 +258,17 @@ fetch(uint32_t to, const CUtensorMap *map, int c, int r, int b, uint32_t barrier
 	             : "memory");
 }
 
+/* The same of what is not wanted again soon: it is the first to leave the cache. */
+__device__ __forceinline__ void
+fetch_last(uint32_t to, const CUtensorMap *map, int c, int r, int b, uint32_t barrier)
+{
+	asm volatile("{.reg .b64 p; createpolicy.fractional.L2::evict_first.b64 p, 1.0; "
+	             "cp.async.bulk.tensor.3d.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint "
+	             "[%0], [%1, {%2, %3, %4}], [%5], p;}" ::"r"(to),
+	             "l"(map), "r"(c), "r"(r), "r"(b), "r"(barrier)
+	             : "memory");
+}
+
 /* Bytes as they lie, a multiple of 16; the barrier counts them. */
 __device__ __forceinline__ void
 fetch_bytes(uint32_t to, const void *from, uint32_t bytes, uint32_t barrier)
