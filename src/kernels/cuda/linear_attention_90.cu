@@ -49,6 +49,7 @@ parts_of(const struct linear_sizes &z, int heads, int rounds)
 		l.a.val.clusterDim.x = (unsigned)parts, l.a.val.clusterDim.y = l.a.val.clusterDim.z = 1;
 		if (cudaOccupancyMaxActiveClusters(&most, sum_heads<W, BACK>, &l.c) == cudaSuccess && most >= heads * rounds)
 			return parts;
+		cudaGetLastError();	/* no such clusters here */
 	}
 	return 1;
 }
