@@ -246,6 +246,36 @@ expect 0 "done" "gone on with" output_dir=stopped validation_prompt=jazz validat
 cmp -s plain/$lora stopped/$lora
 check $? "it gives the same adapter"
 
+# a configuration as the questions of the Python trainer write it, and its list of data sets
+mkdir -p config/theirs
+cat > config/theirs/multidatabackend.json <<'END'
+[{"id": "songs", "type": "local", "dataset_type": "audio", "instance_data_dir": "songs", "caption_strategy": "textfile",
+	"metadata_backend": "discovery", "disabled": false, "cache_dir_vae": "cache/vae/{model_family}/songs",
+	"audio": {"bucket_strategy": "duration", "duration_interval": 3.0, "max_duration_seconds": 30}},
+{"id": "texts", "dataset_type": "text_embeds", "default": true, "type": "local", "cache_dir": "cache/text/{model_family}"}]
+END
+cat > config/theirs/config.json <<'END'
+{"--resume_from_checkpoint": "latest", "--data_backend_config": "config/theirs/multidatabackend.json", "--aspect_bucket_rounding": 2,
+	"--seed": 42, "--minimum_image_size": 0, "--disable_benchmark": false, "--output_dir": "output/theirs", "--lora_type": "standard",
+	"--lora_rank": 16, "--max_train_steps": 4, "--num_train_epochs": 0, "--checkpoint_step_interval": 2, "--checkpoints_total_limit": 5,
+	"--hub_model_id": "x", "--push_to_hub": "true", "--tracker_project_name": "a", "--tracker_run_name": "b",
+	"--report_to": "tensorboard", "--model_type": "lora", "--pretrained_model_name_or_path": "model", "--model_family": "ace_step",
+	"--model_flavour": "base", "--train_batch_size": 1, "--gradient_checkpointing": "true", "--caption_dropout_probability": 0.1,
+	"--resolution_type": "pixel_area", "--resolution": 1024, "--validation_seed": "42", "--validation_steps": 2,
+	"--validation_resolution": "1024x1024", "--validation_guidance": 3.0, "--validation_guidance_rescale": "0.0",
+	"--validation_num_inference_steps": "3", "--validation_prompt": "a song", "--validation_audio_duration": 3.0,
+	"--validation_prompt_library": false, "--mixed_precision": "bf16", "--optimizer": "adamw_bf16", "--learning_rate": "1e-4",
+	"--lr_scheduler": "polynomial", "--lr_warmup_steps": "1", "--base_model_precision": "int8-quanto",
+	"--text_encoder_1_precision": "no_change", "--validation_torch_compile": "false", "--vae_cache_ondemand": true,
+	"--text_cache_ondemand": true, "vae_enable_tiling": true, "vae_enable_slicing": true, "compress_disk_cache": true}
+END
+"$bin/ace-train" env=theirs device=cpu erg_lyric_layers=0-0 erg_diffusion_blocks=1-2 > out.txt 2> log
+check $? "a configuration of the Python trainer runs as it is"
+[ -e output/theirs/$lora ]
+check $? "leaves an adapter"
+is "$(made output/theirs)" "step_2_unconditional_0.wav step_2_validation_0.wav step_4_unconditional_0.wav step_4_validation_0.wav " \
+	"and the clips that it asks for"
+
 # what is missing is named before the training
 cp -r model bare && rm -r bare/music_vocoder bare/music_dcae_f8c8
 expect 66 "music_dcae_f8c8: no such folder; validation renders with it" "a decoder that is not there" output_dir=x model=bare \
