@@ -258,8 +258,8 @@ help_markdown(FILE *out)
 	fputs("# Options\n\n"
 	      "Made from the option tables by `ace-manual options`. Written `key=value`, `--key=value`, `--key value`, or as keys of\n"
 	      "`config/NAME/config.json`; the command line is stronger than the environment, that than the file. Built: *not yet*\n"
-	      "is refused by name, *no effect* is accepted with a notice, *no* has no meaning for this model and is refused unless\n"
-	      "its value is neutral (false, 0, none or the default).\n", out);
+	      "is refused by name, *no effect* is accepted with a notice, *no* has no meaning for this model, or is never done, and is refused\n"
+	      "unless its value is neutral (false, 0, none or the default).\n", out);
 	for (int c = 0; help_categories[c]; c++) {
 		fprintf(out, "\n## %s\n\n| option | value | default | built | |\n|---|---|---|---|---|\n",
 			help_category_title(help_categories[c]));
