@@ -128,13 +128,7 @@ sum_grads(const __grid_constant__ CUtensorMap dh, const __grid_constant__ CUtens
 [[maybe_unused]] bool
 map_of(CUtensorMap *map, struct tensor x)
 {
-	cuuint64_t apart = (cuuint64_t)tensor_ld(x) * 2, rows = (cuuint64_t)tensor_rows(x);
-	cuuint64_t dim[3] = { (cuuint64_t)tensor_cols(x), rows, 1 }, stride[2] = { apart, apart * rows };
-	cuuint32_t boxes[3] = { WIDE, TALL, 1 }, step[3] = { 1, 1, 1 };
-
-	return tensor_map_encoder()(map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 3, x.data, dim, stride, boxes, step,
-	                            CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
-	                            CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
+	return tensor_map_of(map, x.data, sizeof(bf16), 1, tensor_rows(x), tensor_cols(x), tensor_ld(x), WIDE, TALL);
 }
 
 [[maybe_unused]] struct group

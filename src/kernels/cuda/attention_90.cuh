@@ -118,12 +118,7 @@ release(uint32_t barrier, int lane)
 inline bool
 map_of(CUtensorMap *map, const void *x, int B, int N, int64_t columns, int64_t ld, int rows)
 {
-	cuuint64_t dim[3] = { (cuuint64_t)columns, (cuuint64_t)N, (cuuint64_t)B };
-	cuuint64_t stride[2] = { (cuuint64_t)ld * 2, (cuuint64_t)ld * 2 * (cuuint64_t)N };
-	cuuint32_t box[3] = { 64, (cuuint32_t)rows, 1 }, step[3] = { 1, 1, 1 };
-
-	return tensor_map_encoder()(map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 3, (void *)x, dim, stride, box, step, CU_TENSOR_MAP_INTERLEAVE_NONE,
-	                 CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
+	return tensor_map_of(map, x, sizeof(bf16), B, N, columns, ld, 64, rows);
 }
 
 /* Rows and starts as the copy engine wants them. */

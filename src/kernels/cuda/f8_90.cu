@@ -52,12 +52,6 @@ arrive_at(uint32_t barrier, int block)
 	             : "memory");
 }
 
-[[maybe_unused]] __device__ __forceinline__ void
-meet_cluster()
-{
-	asm volatile("barrier.cluster.arrive.release.aligned; barrier.cluster.wait.acquire.aligned;" ::: "memory");
-}
-
 [[maybe_unused]] __device__ __forceinline__ uint32_t
 turned(uint32_t x)
 {
@@ -273,7 +267,7 @@ multiply(const __grid_constant__ CUtensorMap mw, const __grid_constant__ CUtenso
 		}
 	}
 	wg::barriers_ready();
-	meet_cluster();
+	wg::cluster_meet();
 	if (warp >= 8) {
 		wg::fewer_registers<40>();
 		if (threadIdx.x == 256) {
@@ -287,7 +281,7 @@ multiply(const __grid_constant__ CUtensorMap mw, const __grid_constant__ CUtenso
 			}
 		}
 		__syncwarp();
-		meet_cluster();
+		wg::cluster_meet();
 		return;
 	}
 	wg::more_registers<232>();
@@ -351,7 +345,7 @@ multiply(const __grid_constant__ CUtensorMap mw, const __grid_constant__ CUtenso
 			added.add_to(acc, m, n, z, lane);
 		put(y, acc, m, n, z, lane);
 	}
-	meet_cluster();
+	wg::cluster_meet();
 #endif
 }
 
@@ -361,13 +355,7 @@ multiply(const __grid_constant__ CUtensorMap mw, const __grid_constant__ CUtenso
 [[maybe_unused]] bool
 map_of(CUtensorMap *map, struct tensor x, int box, int tall)
 {
-	uint64_t size = dtype_size(x.dtype), apart = (uint64_t)tensor_ld(x) * size;
-	cuuint64_t dim[3] = { (cuuint64_t)x.dim[1], (cuuint64_t)x.dim[0], 1 }, stride[2] = { apart, apart * (cuuint64_t)x.dim[0] };
-	cuuint32_t boxes[3] = { (cuuint32_t)box, (cuuint32_t)tall, 1 }, step[3] = { 1, 1, 1 };
-
-	return tensor_map_encoder()(map, size == 1 ? CU_TENSOR_MAP_DATA_TYPE_UINT8 : CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 3, x.data, dim, stride,
-	                            boxes, step, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
-	                            CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
+	return tensor_map_of(map, x.data, dtype_size(x.dtype), 1, x.dim[0], x.dim[1], tensor_ld(x), box, tall);
 }
 
 [[maybe_unused]] int

@@ -142,13 +142,6 @@ there(const float *here, int block)
 	return v;
 }
 
-/* All blocks of the cluster have come here; they see what each has written. */
-__device__ __forceinline__ void
-meet()
-{
-	asm volatile("barrier.cluster.arrive.release.aligned; barrier.cluster.wait.acquire.aligned;" ::: "memory");
-}
-
 /* They have come, and read. */
 __device__ __forceinline__ void
 part_ways()
@@ -319,7 +312,7 @@ sum_heads(struct linear_sizes z, struct head<W> *out, const __grid_constant__ st
 		own = sum_frames<W, BACK, false>(z, maps, den, frames);
 	else
 		own = sum_frames<W, BACK, true>(z, maps, den, frames);
-	meet();
+	wg::cluster_meet();
 	add_parts<W, BACK>(out + (int64_t)blockIdx.z * gridDim.y + blockIdx.y, own, z.splits);
 	part_ways();	/* none leaves while others read its part */
 #endif

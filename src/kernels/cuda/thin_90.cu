@@ -38,18 +38,6 @@ put_at(uint32_t at, int block, float low, float high)
 	             : "memory");
 }
 
-[[maybe_unused]] __device__ __forceinline__ void
-arrive_cluster()
-{
-	asm volatile("barrier.cluster.arrive.release.aligned;" ::: "memory");
-}
-
-[[maybe_unused]] __device__ __forceinline__ void
-wait_cluster()
-{
-	asm volatile("barrier.cluster.wait.acquire.aligned;" ::: "memory");
-}
-
 /* parts: blocks of a cluster, a power of two. */
 template <int TILES>
 __global__ void __launch_bounds__(THREADS)
@@ -72,7 +60,7 @@ multiply(const __grid_constant__ struct work s, int parts, int stages)
 		}
 	}
 	wg::barriers_ready();
-	arrive_cluster();
+	wg::cluster_arrive();
 	if (threadIdx.x == GROUP) {		/* the others of its warp wait below */
 		for (int i = 0, at = 0, phase = 1; i < turns; i++) {
 			uint32_t to = base + at * STAGE, bar = full + 8 * at;
@@ -106,7 +94,7 @@ multiply(const __grid_constant__ struct work s, int parts, int stages)
 		wg::wait<0>();
 		wg::hold(acc);
 	}
-	wait_cluster();				/* all blocks are there */
+	wg::cluster_wait();				/* all blocks are there */
 	if (warp < GROUP / 32)
 #pragma unroll
 		for (int i = 0; i < 2; i++) {
@@ -116,8 +104,8 @@ multiply(const __grid_constant__ struct work s, int parts, int stages)
 			for (int j = 0; j < TILES; j++)
 				put_at(to + 32 * j, block, acc[j][2 * i], acc[j][2 * i + 1]);
 		}
-	arrive_cluster();
-	wait_cluster();
+	wg::cluster_arrive();
+	wg::cluster_wait();
 	for (int at = (int)threadIdx.x; at < own * 4 * TILES; at += THREADS) {
 		int r = at / (4 * TILES), c = at % (4 * TILES) * 2, n = row + part * own + r;
 		const float *sum = reinterpret_cast<const float *>(memory + stages * STAGE) + r * LINE + c;
@@ -133,19 +121,6 @@ multiply(const __grid_constant__ struct work s, int parts, int stages)
 #endif
 }
 
-/* x [rows, columns], rows ld apart, brought by boxes of tall rows. */
-[[maybe_unused]] bool
-map_of(CUtensorMap *map, const bf16 *x, int64_t rows, int64_t columns, int64_t ld, int tall)
-{
-	cuuint64_t apart = (cuuint64_t)ld * 2, dim[3] = { (cuuint64_t)columns, (cuuint64_t)rows, 1 };
-	cuuint64_t stride[2] = { apart, apart * (cuuint64_t)rows };
-	cuuint32_t boxes[3] = { DEEP, (cuuint32_t)tall, 1 }, step[3] = { 1, 1, 1 };
-
-	return tensor_map_encoder()(map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 3, (void *)x, dim, stride, boxes, step,
-	                            CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
-	                            CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
-}
-
 template <int TILES>
 bool
 launch(struct dev *d, const struct thin_90 *t)
@@ -158,7 +133,8 @@ launch(struct dev *d, const struct thin_90 *t)
 	s.N = (int)t->N, s.ldh = t->ldh;
 	for (int i = 0; i < t->n; i++) {
 		const struct thin_90_item *m = &t->item[i];
-		if (!map_of(&s.item[i].x, m->x, t->N, m->K, t->ldx, TALL) || !map_of(&s.item[i].v, m->v, m->width, m->K, m->ldv, 8 * TILES))
+		if (!tensor_map_of(&s.item[i].x, m->x, sizeof *m->x, 1, t->N, m->K, t->ldx, DEEP, TALL) ||
+		    !tensor_map_of(&s.item[i].v, m->v, sizeof *m->v, 1, m->width, m->K, m->ldv, DEEP, 8 * TILES))
 			return false;
 		s.item[i].h = m->h, s.item[i].width = m->width;
 		s.item[i].steps = (m->K + DEEP - 1) / DEEP;

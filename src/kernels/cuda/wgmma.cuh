@@ -193,6 +193,27 @@ thin_product(float (&c)[6][4], uint64_t a, uint64_t b)
 	             : "l"(a), "l"(b), "n"(ACROSS));
 }
 
+/* --- blocks of a cluster: all have come, and see what each has written before --- */
+
+__device__ __forceinline__ void
+cluster_arrive()
+{
+	asm volatile("barrier.cluster.arrive.release.aligned;" ::: "memory");
+}
+
+__device__ __forceinline__ void
+cluster_wait()
+{
+	asm volatile("barrier.cluster.wait.acquire.aligned;" ::: "memory");
+}
+
+__device__ __forceinline__ void
+cluster_meet()
+{
+	cluster_arrive();
+	cluster_wait();
+}
+
 /* --- barriers in shared memory --- */
 
 __device__ __forceinline__ void
