@@ -11,18 +11,13 @@
 #include "base/datadir.h"
 #include "base/file.h"
 #include "base/hub.h"
-#include "base/json.h"
 #include "base/msg.h"
-#include "base/stop.h"
-#include "models/sound.h"
 #include "train/state.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#define BENCHMARK "benchmarks/base_model"
 
 /* --- what is asked for --- */
 
@@ -378,109 +373,6 @@ train_validation_sample(struct train_validation *v, bool average)
 	return ACE_OK;
 }
 
-static void
-note_adapters(cJSON *root, const struct train_adapters *a)
-{
-	cJSON *list = cJSON_AddArrayToObject(root, "validation_adapters");
-
-	for (int k = 0; k < a->n; k++) {
-		cJSON *e = cJSON_CreateObject();
-		cJSON_AddStringToObject(e, "path", a->lora[k].path);
-		cJSON_AddNumberToObject(e, "strength", (double)a->lora[k].strength);
-		cJSON_AddItemToArray(list, e);
-	}
-}
-
-static enum status
-write_notes(const struct train_validation *v, const struct generate_clip *c, const char *path)
-{
-	cJSON *root = cJSON_CreateObject();
-	enum status st;
-
-	if (!v->bare)
-		cJSON_AddNumberToObject(root, "step", (double)v->train->step.updates);
-	cJSON_AddStringToObject(root, "prompt", c->prompt);
-	if (c->lyrics)
-		cJSON_AddStringToObject(root, "lyrics", c->lyrics);
-	cJSON_AddNumberToObject(root, "seed", (double)v->seed);
-	cJSON_AddNumberToObject(root, "steps", v->job.loop.steps);
-	cJSON_AddNumberToObject(root, "guidance", v->job.loop.guidance.scale);
-	if (c->strength < 1 || c->strength > 1)
-		cJSON_AddNumberToObject(root, "adapter_strength", (double)c->strength);
-	if (v->with && v->with->n == 1) {
-		cJSON_AddStringToObject(root, "validation_adapter", v->with->lora[0].path);
-		cJSON_AddNumberToObject(root, "validation_adapter_strength", (double)v->with->lora[0].strength);
-	} else if (v->with) {
-		note_adapters(root, v->with);
-	}
-	cJSON_AddNumberToObject(root, "duration", v->job.seconds);
-	st = root ? json_write(path, root) : ace_fail(ACE_ENOMEM, "no memory for a clip's settings");
-	cJSON_Delete(root);
-	return st;
-}
-
-/* Into the events of TensorBoard, where they are written. */
-static enum status
-put_event(const struct train_validation *v, const struct generate_clip *c, const char *ending, const char *wave, int64_t n)
-{
-	struct train *t = v->train;
-	char tag[200], *data;
-	size_t size;
-	enum status st;
-
-	if (!t->j.tensorboard)
-		return ACE_OK;
-	snprintf(tag, sizeof tag, "validation/%s%s", c->name, ending);
-	ACE_TRY(file_read(wave, (size_t)1 << 30, &data, &size));
-	st = tensorboard_put_audio(&t->tensorboard, clock_wall(), t->step.updates, tag, TRAIN_VALIDATION_RATE, 2, n, data, size);
-	free(data);
-	return st;
-}
-
-static enum status
-decode_one(const struct train_validation *v, struct sound *sound, int k, const char *ending)
-{
-	const struct generate_clip *c = &v->clips.clip[k];
-	const char *out = v->train->j.out;
-	char *base = v->bare ? file_path("%s/" BENCHMARK ".part/%s", out, c->name) :
-	                       file_path("%s/validation_audio/step_%lld_%s%s", out, (long long)v->train->step.updates, c->name, ending);
-	enum status st = base ? ACE_OK : ace_fail(ACE_ENOMEM, "no memory for a path");
-	float *x = NULL;
-	int64_t n = 0;
-
-	if (st == ACE_OK)
-		st = sound_decode(sound, v->latent + k * DIT_CHANNELS * DIT_ROWS * v->frames, v->frames, false, TRAIN_VALIDATION_RATE, &x, &n);
-	for (int64_t i = 0; i < v->copies && st == ACE_OK; i++) {
-		char *wave = file_path("%s_%lld.wav", base, (long long)i), *notes = file_path("%s_%lld.json", base, (long long)i);
-		st = wave && notes ? audio_write(wave, x, 2, n, TRAIN_VALIDATION_RATE, AUDIO_PCM16) : ace_fail(ACE_ENOMEM, "no memory for a path");
-		if (st == ACE_OK)
-			st = write_notes(v, c, notes);
-		if (st == ACE_OK && i == 0)
-			st = put_event(v, c, ending, wave, n);
-		free(wave);
-		free(notes);
-	}
-	free(x);
-	free(base);
-	return st;
-}
-
-static enum status
-decode(const struct train_validation *v, const char *ending)
-{
-	char *folder = file_path(v->bare ? "%s/" BENCHMARK ".part" : "%s/validation_audio", v->train->j.out);
-	struct sound sound;
-	enum status st = folder ? file_mkdirs(folder) : ace_fail(ACE_ENOMEM, "no memory for a path");
-
-	free(folder);
-	ACE_TRY(st);
-	ACE_TRY(sound_open(&sound, v->job.codec ? v->job.codec : v->job.model, v->model.dev));
-	for (int k = 0; k < v->done && st == ACE_OK; k++)
-		st = decode_one(v, &sound, k, ending);
-	sound_close(&sound);
-	return st;
-}
-
 /* With a, or NULL, by the values or their averages. The calls that all ranks take part in are made whatever has failed. */
 static enum status
 render_with(struct train_validation *v, const struct train_adapters *a, bool average)
@@ -493,7 +385,7 @@ render_with(struct train_validation *v, const struct train_adapters *a, bool ave
 	train_adapters_use(v, a);
 	st = train_validation_sample(v, average);
 	if (st == ACE_OK && v->st == ACE_OK && v->train->first)
-		v->st = decode(v, ending);
+		v->st = train_validation_write(v, ending);
 	train_adapters_use(v, NULL);
 	return st;
 }
@@ -535,7 +427,7 @@ static bool
 wants_benchmark(const struct train_validation *v)
 {
 	const struct train *t = v->train;
-	char *there = file_path("%s/" BENCHMARK, t->j.out);
+	char *there = file_path("%s/" TRAIN_BENCHMARK, t->j.out);
 	bool wanted = there && !file_exists(there) && !(t->c.path && (t->j.full || t->j.lyrics));
 
 	free(there);
@@ -547,11 +439,11 @@ static enum status
 write_benchmark(struct train_validation *v)
 {
 	const char *out = v->train->j.out;
-	char *part = file_path("%s/" BENCHMARK ".part", out), *folder = file_path("%s/" BENCHMARK, out);
+	char *part = file_path("%s/" TRAIN_BENCHMARK ".part", out), *folder = file_path("%s/" TRAIN_BENCHMARK, out);
 	enum status st = part && folder ? file_remove_tree(part) : ace_fail(ACE_ENOMEM, "no memory for a path");
 
 	if (st == ACE_OK)
-		st = decode(v, "_base_model");
+		st = train_validation_write(v, "_base_model");
 	if (st == ACE_OK)
 		st = file_rename(part, folder);
 	free(part);
@@ -592,7 +484,7 @@ benchmark(struct train_validation *v)
 	train_may_be_late(t, true);
 	ACE_TRY(sample_bare(v));
 	if (t->first && v->st == ACE_OK)
-		msg_info("benchmark  the model without what trains: %d clip%s in %.1f s -> %s/" BENCHMARK, v->clips.n,
+		msg_info("benchmark  the model without what trains: %d clip%s in %.1f s -> %s/" TRAIN_BENCHMARK, v->clips.n,
 		         v->clips.n == 1 ? "" : "s", clock_now() - start, t->j.out);
 	else if (t->first && v->st == ACE_ESTOPPED)
 		msg_info("validation broken off: asked to stop");

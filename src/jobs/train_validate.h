@@ -7,6 +7,7 @@
 #include "jobs/train_parts.h"
 
 enum { TRAIN_VALIDATION_RATE = 48000 };
+#define TRAIN_BENCHMARK "benchmarks/base_model"	/* in a run's folder */
 
 /* Adapters that are heard together beside those that train. */
 struct train_adapters {
@@ -50,6 +51,9 @@ enum status train_validation_fill(struct generate_job *j, const struct settings 
 /* v->latent of all v->clips from v->heard, by the values that train or by their average; v->st: what went wrong with one of them.
  * Collective. */
 enum status train_validation_sample(struct train_validation *v, bool average) ACE_NODISCARD;
+
+/* train_clips.c: the latents that were made, as songs with ending in their names. */
+enum status train_validation_write(const struct train_validation *v, const char *ending) ACE_NODISCARD;
 
 /* train_adapters.c: those that options name (whose files must be there); that they fit the model; the next clips are heard with a, or NULL;
  * all of it away. */
