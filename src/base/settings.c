@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/settings_parts.h"
 
+#include "base/file.h"
 #include "base/json.h"
 
 #include <assert.h>
@@ -170,8 +171,11 @@ settings_json(const struct settings *s, const char *name, cJSON **root)
 	*root = NULL;
 	if (!v->text || !*v->text)
 		return ACE_OK;
-	if (*v->text != '[' && *v->text != '{')
+	if (*v->text != '[' && *v->text != '{') {
+		if (!file_exists(v->text))
+			return ace_fail(ACE_ENOINPUT, "%s=%.200s: no such file", name, v->text);
 		return json_read(v->text, JSON_LIMIT, root);
+	}
 	settings_origin(v->where, head, sizeof head);
 	return json_parse(v->text, strlen(v->text), *head ? head : name, root);
 }

@@ -211,6 +211,8 @@ fill_rollout(struct step_options *o, const struct settings *s)
 	if (r->longest <= 0) {
 		if (r->chance > 0 || r->ramp_steps > 0)
 			msg_info("scheduled_sampling_max_step_offset is 0: nothing is rolled out, whatever the chance");
+		if (r->reflex.on)
+			msg_info("scheduled_sampling_max_step_offset is 0: scheduled_sampling_reflexflow has no rollouts to learn from");
 		return ACE_OK;
 	}
 	if (order > 2)
@@ -294,6 +296,8 @@ fill_optimizer(struct step_options *o, const struct settings *s)
 	ACE_TRY(schedule_named(&o->schedule, settings_str(s, "lr_scheduler")));
 	o->optim.far = is(s, "optimizer_cpu_offload_method", "torchao") ||
 		       (settings_bool(s, "fsdp_enable") && settings_bool(s, "fsdp_cpu_offload"));
+	if (settings_bool(s, "fsdp_cpu_offload") && !settings_bool(s, "fsdp_enable"))
+		msg_info("fsdp_cpu_offload has no effect without fsdp_enable");
 	if (settings_bool(s, "optimizer_offload_gradients") && !o->optim.far)
 		return ace_fail(ACE_ECONFIG, "optimizer_offload_gradients is given without optimizer_cpu_offload_method=torchao, which it goes with");
 	ACE_TRY(fill_lyrics(o, s, w));

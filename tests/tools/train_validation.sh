@@ -210,6 +210,8 @@ expect 78 "exclude each other" "one and several" output_dir=x validation_prompt=
 expect 66 "owner/none: " "one that is not in the hub's cache" output_dir=x validation_prompt=jazz validation_adapter_path=owner/none:x.safetensors
 expect 66 "validation_adapter_path=none: no such file" "another adapter that is not there" output_dir=x validation_prompt=jazz \
 	validation_adapter_path=none
+expect 66 "validation_adapter_config=none.json: no such file" "a list of runs that is not there" output_dir=x validation_prompt=jazz \
+	validation_adapter_config=none.json
 expect 65 "songs/" "a file that is no adapter" output_dir=x validation_prompt=jazz validation_adapter_path="$(echo songs/* | cut -d ' ' -f 1)"
 expect 78 "validation_adapter_path needs model_type=lora" "the whole model and another adapter" output_dir=x validation_prompt=jazz \
 	validation_adapter_path=library model_type=full
