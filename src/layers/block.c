@@ -15,7 +15,7 @@ per_frame(struct ctx *c, struct tensor x)
 }
 
 static bool
-same_type(struct ctx *c, struct tensor x)
+same_type(const struct ctx *c, struct tensor x)
 {
 	return c->half == x.dtype;
 }

@@ -51,8 +51,8 @@ struct block_shared {
 	int number;			/* of the block under way */
 };
 
-/* y for x, both [B, T, D], F32 or of the other activations' type. y of rank 0: only what backward wants (a second run, for recomputing). modulation: gradients of
- * table or t will be wanted. What s points to is taken from c->act and stays there. */
+/* y for x, both [B, T, D], F32 or of the other activations' type. y of rank 0: only what backward wants (a second run, for recomputing).
+ * modulation: gradients of table or t will be wanted. What s points to is taken from c->act and stays there. */
 void block_forward(struct ctx *c, const struct block *l, struct block_save *s, struct tensor y, struct tensor x,
                    const struct block_shared *sh, bool modulation);
 

@@ -12,15 +12,6 @@
 
 enum { B = 3, ROWS = 4, T = 7, N = ROWS * T };
 
-static double
-number(const cJSON *c, const char *key)
-{
-	const cJSON *v = cJSON_GetObjectItemCaseSensitive(c, key);
-
-	assert_true(cJSON_IsNumber(v));
-	return v->valuedouble;
-}
-
 static void
 near(const char *what, double got, double want)
 {
@@ -33,7 +24,7 @@ weights_and_directions_are_the_reference_s(void **state)
 {
 	cJSON *root = golden_json("scheduled-sampling", "manifest.json");
 	const cJSON *c = cJSON_GetObjectItemCaseSensitive(root, "reflex");
-	struct reflex_options o = { true, number(c, "alpha"), 0, number(c, "beta2") };
+	struct reflex_options o = { true, golden_number(c, "alpha"), 0, golden_number(c, "beta2") };
 	struct tensor clean, rolled, squares, weighted, drift, whole, x, x0;
 	struct st_file f;
 
@@ -63,7 +54,7 @@ weights_and_directions_are_the_reference_s(void **state)
 	}
 	reflex_loss(&o, &b, dv, loss);
 	memcpy(all, loss, sizeof all);
-	o = (struct reflex_options){ true, o.alpha, number(c, "beta1"), 0 };
+	o = (struct reflex_options){ true, o.alpha, golden_number(c, "beta1"), 0 };
 	b.v = clean.data;
 	b.x = x.data;
 	b.x0 = x0.data;

@@ -112,6 +112,15 @@ golden_json(const char *set, const char *file)
 	return root_value;
 }
 
+double
+golden_number(const cJSON *o, const char *key)
+{
+	const cJSON *v = cJSON_GetObjectItemCaseSensitive(o, key);
+
+	assert_true(cJSON_IsNumber(v));
+	return v->valuedouble;
+}
+
 static const struct st_entry *
 must(const struct st_file *f, const char *name)
 {

@@ -22,6 +22,8 @@ const char *golden_data(const char *file);
 /* The set's safetensors or JSON file; skips when the set is absent, fails the test when the file is bad. */
 void golden_open(struct st_file *f, const char *set, const char *file);
 cJSON *golden_json(const char *set, const char *file);
+/* The number that o has there; fails when there is none. */
+double golden_number(const cJSON *o, const char *key);
 
 /* A tensor that must be there, as F32 (widened when it is BF16, F16 or F64); owned by the caller (free(x.data)). */
 struct tensor golden_f32(const struct st_file *f, const char *name);

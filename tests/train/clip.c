@@ -64,24 +64,15 @@ of(const struct st_file *f, const char *method, int update, const char *what, co
 	return golden_f32(f, text);
 }
 
-static double
-number(const cJSON *c, const char *key)
-{
-	const cJSON *v = cJSON_GetObjectItemCaseSensitive(c, key);
-
-	assert_true(cJSON_IsNumber(v));
-	return v->valuedouble;
-}
-
 static void
 follow(struct dev *d, const struct st_file *f, const cJSON *run, const cJSON *settings)
 {
 	const char *method = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(run, "grad_clip_method"));
-	struct clip_options clip = { strcmp(method, "value") == 0 ? CLIP_VALUE : CLIP_NORM, number(run, "max_grad_norm") };
-	struct optim_settings set = { .rule = OPTIM_ADAMW, .beta1 = number(settings, "beta1"),
-		.beta2 = number(settings, "beta2"),
-		.eps = number(settings, "eps"), .weight_decay = number(settings, "weight_decay") };
-	const double rate[OPTIM_GROUPS] = { number(settings, "lr"), 0 };
+	struct clip_options clip = { strcmp(method, "value") == 0 ? CLIP_VALUE : CLIP_NORM, golden_number(run, "max_grad_norm") };
+	struct optim_settings set = { .rule = OPTIM_ADAMW, .beta1 = golden_number(settings, "beta1"),
+		.beta2 = golden_number(settings, "beta2"),
+		.eps = golden_number(settings, "eps"), .weight_decay = golden_number(settings, "weight_decay") };
+	const double rate[OPTIM_GROUPS] = { golden_number(settings, "lr"), 0 };
 	float measured[2], limits[2];
 	struct tensor tm = tensor_of(measured, F32, 1, 2), tl = tensor_of(limits, F32, 1, 2);
 	struct model m;
@@ -94,8 +85,8 @@ follow(struct dev *d, const struct st_file *f, const cJSON *run, const cJSON *se
 		assert_ok(optim_add(&o, &m.p[i], 0, i, 0));
 	assert_ok(optim_alloc(&o));
 	cJSON_ArrayForEach(row, cJSON_GetObjectItemCaseSensitive(run, "rows")) {
-		int u = (int)number(row, "update");
-		double norm = number(row, "grad_norm_before_clip"), top = number(row, "grad_absmax_before_clip");
+		int u = (int)golden_number(row, "update");
+		double norm = golden_number(row, "grad_norm_before_clip"), top = golden_number(row, "grad_absmax_before_clip");
 
 		for (int i = 0; i < m.n; i++) {
 			struct tensor g = of(f, method, u, "grad", m.p[i].name);

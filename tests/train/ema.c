@@ -107,21 +107,12 @@ check(const struct run *r, const struct ema *e, int t)
 	return checked;
 }
 
-static double
-number(const cJSON *c, const char *key)
-{
-	const cJSON *v = cJSON_GetObjectItemCaseSensitive(c, key);
-
-	assert_true(cJSON_IsNumber(v));
-	return v->valuedouble;
-}
-
 static void
 follow(const char *file, const cJSON *schedule, int which)
 {
 	const cJSON *c = cJSON_GetObjectItemCaseSensitive(schedule, "config");
 	const cJSON *used = cJSON_GetObjectItemCaseSensitive(schedule, "decay_used"), *row = used ? used->child : NULL;
-	struct ema_options o = { number(c, "decay"), (int64_t)number(c, "warmup"), (int64_t)number(c, "interval"), false };
+	struct ema_options o = { golden_number(c, "decay"), (int64_t)golden_number(c, "warmup"), (int64_t)golden_number(c, "interval"), false };
 	int checked = 0;
 	struct run r;
 	struct ema e;

@@ -40,15 +40,6 @@ drop(cJSON **line, int n)
 		cJSON_Delete(line[i]);
 }
 
-static double
-of(const cJSON *line, const char *key)
-{
-	const cJSON *v = cJSON_GetObjectItemCaseSensitive(line, key);
-
-	assert_true(cJSON_IsNumber(v));
-	return v->valuedouble;
-}
-
 static void
 a_line_holds_what_was_put(void **state)
 {
@@ -69,10 +60,10 @@ a_line_holds_what_was_put(void **state)
 	assert_int_equal(n, 2);
 	for (int i = 0; i < 3; i++)
 		assert_string_equal(cJSON_GetArrayItem(line[0], i)->string, begin[i]);
-	assert_int_equal(of(line[0], "schema"), METRICS_SCHEMA);
-	assert_int_equal(of(line[0], "step"), 1);
+	assert_int_equal(golden_number(line[0], "schema"), METRICS_SCHEMA);
+	assert_int_equal(golden_number(line[0], "step"), 1);
 	for (int i = 0; i < 3; i++)
-		assert_true(of(line[0], m[i].name) == m[i].value);
+		assert_true(golden_number(line[0], m[i].name) == m[i].value);
 	assert_int_equal(cJSON_GetArraySize(line[0]), 6);
 	assert_int_equal(sscanf(cJSON_GetObjectItem(line[0], "time")->valuestring, "%*d-%*d-%*dT%*d:%*d:%*d%39s", key), 1);
 	assert_string_equal(key, "Z");
@@ -103,7 +94,7 @@ what_is_not_finite_is_null_and_an_event(void **state)
 	for (int i = 0; i < 2; i++) {
 		assert_true(cJSON_IsNull(cJSON_GetObjectItem(line[i], "train_loss")));
 		assert_true(cJSON_IsNull(cJSON_GetObjectItem(line[i], "grad_norm")));
-		assert_true(of(line[i], "learning_rate") == 2);
+		assert_true(golden_number(line[i], "learning_rate") == 2);
 		assert_string_equal(cJSON_GetObjectItem(line[i], "event")->valuestring, i ? "save nonfinite" : "nonfinite");
 	}
 	assert_null(cJSON_GetObjectItem(line[2], "event"));
@@ -133,7 +124,7 @@ steps_are(const char *path, int64_t from, int64_t to)
 
 	assert_int_equal(n, to - from + 1);
 	for (int i = 0; i < n; i++)
-		assert_int_equal(of(line[i], "step"), from + i);
+		assert_int_equal(golden_number(line[i], "step"), from + i);
 	drop(line, n);
 }
 
@@ -213,7 +204,7 @@ a_kill_loses_no_line(void **state)
 		for (last = data + size - 1; last > data && last[-1] != '\n'; last--)
 			;
 		assert_ok(json_parse(last, strlen(last), path, &line));
-		assert_int_equal(of(line, "step"), next - 1);
+		assert_int_equal(golden_number(line, "step"), next - 1);
 		cJSON_Delete(line);
 		free(data);
 	}

@@ -4,30 +4,21 @@
 #include "support/golden.h"
 #include "support/test.h"
 
-static double
-number(const cJSON *c, const char *key)
-{
-	const cJSON *v = cJSON_GetObjectItemCaseSensitive(c, key);
-
-	assert_true(cJSON_IsNumber(v));
-	return v->valuedouble;
-}
-
 static void
 scales_and_skipped_updates_are_the_reference_s(void **state)
 {
 	cJSON *root = golden_json("optim", "manifest.json"), *g = cJSON_GetObjectItemCaseSensitive(root, "grad_scaler");
-	struct scaler s = { .scale = number(g, "init_scale"), .interval = (int64_t)number(g, "growth_interval") };
+	struct scaler s = { .scale = golden_number(g, "init_scale"), .interval = (int64_t)golden_number(g, "growth_interval") };
 	const cJSON *row;
 	int n = 0;
 
 	(void)state;
-	assert_true(number(g, "growth_factor") == 2 && number(g, "backoff_factor") == 0.5);
+	assert_true(golden_number(g, "growth_factor") == 2 && golden_number(g, "backoff_factor") == 0.5);
 	cJSON_ArrayForEach(row, cJSON_GetObjectItemCaseSensitive(g, "rows")) {
 		bool skipped = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(row, "step_skipped"));
-		assert_true(s.scale == number(row, "scale_before"));
-		assert_int_equal(scaler_update(&s, number(row, "overflow") == 0), !skipped);
-		assert_true(s.scale == number(row, "scale_after"));
+		assert_true(s.scale == golden_number(row, "scale_before"));
+		assert_int_equal(scaler_update(&s, golden_number(row, "overflow") == 0), !skipped);
+		assert_true(s.scale == golden_number(row, "scale_after"));
 		n++;
 	}
 	assert_true(n > 0);
