@@ -36,7 +36,7 @@ struct dev {
 	const struct dev_ops *m;
 	enum status status;		/* first failure, kept */
 	enum dev_kind as;		/* dry: which device is measured, DEV_CPU unless set before its first use */
-	bool tf32;			/* cuda: products of F32 round their factors to TF32 (11 bits), as set before the first */
+	bool tf32;			/* cuda: products of F32, attentions' too, take their factors in TF32 (11 bits), as set before the first */
 	int threads;			/* cpu: threads to use, >= 1; results do not depend on it */
 	double flops;			/* dry: floating point operations of the products so far */
 	int64_t calls;			/* dry: kernels called so far */

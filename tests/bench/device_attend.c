@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* device_attend [T MEMORY LYRIC]: the attentions of the preset 3.5b alone, on a cuda device, BF16: T frames (softmax: over MEMORY
- * keys; linear), the lyric encoder's LYRIC tokens. A JSON line each: median of microseconds, recorded TIMES to a sequence. */
+/* device_attend [T MEMORY LYRIC [bf16|tf32|fp32]]: the attentions of the preset 3.5b alone, on a cuda device: T frames (softmax: over
+ * MEMORY keys; linear), the lyric encoder's LYRIC tokens. A JSON line each: median of microseconds, recorded TIMES to a sequence. */
 #include "bench/sparse.h"
 #include "kernels/kernels.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { TIMES = 10, REPEATS = 15, HEADS = 20, WIDTH = 128, LYRIC_HEADS = 16, LYRIC_WIDTH = 64 };
 
@@ -54,25 +55,25 @@ relative_backward(struct dev *d, const struct work *w)
 }
 
 static struct tensor
-random_room(struct dev *d, struct tensor block, int64_t rows, int64_t columns)
+random_room(struct dev *d, struct tensor block, enum dtype t, int64_t rows, int64_t columns)
 {
-	struct tensor x = ROOM(d, BF16, 1, rows, columns);
+	struct tensor x = ROOM(d, t, 1, rows, columns);
 
 	sparse_randomize(d, x, block, 1.f);
 	return x;
 }
 
 static struct work
-make_work(struct dev *d, struct tensor block, int64_t T, int64_t M, int64_t heads, int64_t width)
+make_work(struct dev *d, struct tensor block, enum dtype t, int64_t T, int64_t M, int64_t heads, int64_t width)
 {
 	int64_t D = heads * width;
 	struct work w = { .lse = ROOM(d, F32, 1, T, heads), .qmask = ROOM(d, F32, 1, T), .kmask = ROOM(d, F32, 1, M),
 		.bu = ROOM(d, F32, heads, width), .bv = ROOM(d, F32, heads, width) };
 
-	w.q = random_room(d, block, T, D), w.k = random_room(d, block, M, D), w.v = random_room(d, block, M, D);
-	w.o = random_room(d, block, T, D), w.go = random_room(d, block, T, D);
-	w.dq = random_room(d, block, T, D), w.dk = random_room(d, block, M, D), w.dv = random_room(d, block, M, D);
-	w.p = ROOM(d, BF16, 2 * T - 1, D);
+	w.q = random_room(d, block, t, T, D), w.k = random_room(d, block, t, M, D), w.v = random_room(d, block, t, M, D);
+	w.o = random_room(d, block, t, T, D), w.go = random_room(d, block, t, T, D);
+	w.dq = random_room(d, block, t, T, D), w.dk = random_room(d, block, t, M, D), w.dv = random_room(d, block, t, M, D);
+	w.p = ROOM(d, t, 2 * T - 1, D);
 	sparse_randomize(d, w.p, block, 1.f);
 	sparse_randomize(d, w.bu, block, 1.f);
 	sparse_randomize(d, w.bv, block, 1.f);
@@ -126,6 +127,8 @@ int
 main(int argc, char **argv)
 {
 	int64_t T = argc > 1 ? atoll(argv[1]) : 2584, M = argc > 2 ? atoll(argv[2]) : 1265, Y = argc > 3 ? atoll(argv[3]) : 1200;
+	const char *type = argc > 4 ? argv[4] : "bf16";
+	enum dtype t = strcmp(type, "bf16") == 0 ? BF16 : F32;
 	struct work w;
 	struct dev d;
 
@@ -133,20 +136,21 @@ main(int argc, char **argv)
 		printf("{\"name\": \"attend\", \"skipped\": \"no cuda device is here\"}\n");
 		return 77;
 	}
-	if (T < 1 || M < 1 || Y < 1) {
-		fprintf(stderr, "device_attend: numbers from 1 on are wanted\n");
+	if (T < 1 || M < 1 || Y < 1 || (t == F32 && strcmp(type, "tf32") != 0 && strcmp(type, "fp32") != 0)) {
+		fprintf(stderr, "device_attend: numbers from 1 on are wanted, and bf16, tf32 or fp32\n");
 		return 64;
 	}
 	sparse_ok(dev_open(&d, DEV_CUDA, 0), "device");
 	kernels_attach(&d);
+	d.tf32 = strcmp(type, "tf32") == 0;
 	struct tensor block = sparse_normal(&d);
-	w = make_work(&d, block, T, M, HEADS, WIDTH);
+	w = make_work(&d, block, t, T, M, HEADS, WIDTH);
 	measure(&d, "attention", softmax_forward, &w);
 	measure(&d, "attention_backward", softmax_backward, &w);
-	w = make_work(&d, block, T, T, HEADS, WIDTH);
+	w = make_work(&d, block, t, T, T, HEADS, WIDTH);
 	measure(&d, "linear_attention", frames_forward, &w);
 	measure(&d, "linear_attention_backward", frames_backward, &w);
-	w = make_work(&d, block, Y, Y, LYRIC_HEADS, LYRIC_WIDTH);
+	w = make_work(&d, block, t, Y, Y, LYRIC_HEADS, LYRIC_WIDTH);
 	measure(&d, "relative_attention", relative_forward, &w);
 	measure(&d, "relative_attention_backward", relative_backward, &w);
 	dev_close(&d);

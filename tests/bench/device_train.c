@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* device_train [--shape B,T,LYRIC,TEXT] [--rank R] [--dropout P] [--full] [--recompute K] [--layers N] [--fp32|--fp16] [--accumulate N]
+/* device_train [--shape B,T,LYRIC,TEXT] [--rank R] [--dropout P] [--full] [--recompute K] [--layers N] [--fp32|--fp16] [--exact] [--accumulate N]
  *      [--base int8|int4|fp8] [--feed-forward] [--unmodified] [--offload] [--offload-gradients] [--one-by-one] [--steps N] [--preset NAME] [--name TEXT]: whole training
  *      steps on a cuda device with random weights, as one JSON
  *      line
@@ -23,7 +23,7 @@ struct options {
 	int rank, interval, layers, steps;
 	int64_t accumulation;
 	float dropout;
-	bool full, fp32, fp16, one_by_one, feed_forward, unmodified, offload, offload_grads;
+	bool full, fp32, fp16, exact, one_by_one, feed_forward, unmodified, offload, offload_grads;
 	enum dtype base;
 };
 
@@ -135,7 +135,7 @@ train(struct step *s, struct batch *b, const struct options *o)
 	       "\"least\": %.3f, \"host_ms\": %.3f, \"loss\": %.5g, \"peak_GiB\": %.3f, \"step_GiB\": %.3f, "
 	       "\"graph_MiB\": %.1f}\n", o->name, o->preset,
 	       (long long)o->shape.B, (long long)o->shape.T, (long long)o->shape.Y, (long long)o->shape.S, o->rank, (double)o->dropout,
-	       o->full ? "true" : "false", o->interval, o->fp32 ? "fp32" : o->fp16 ? "fp16" : "bf16",
+	       o->full ? "true" : "false", o->interval, o->fp32 ? o->exact ? "fp32" : "tf32" : o->fp16 ? "fp16" : "bf16",
 	       o->base == I8 ? o->feed_forward ? "int8 with feed-forward" : "int8" : o->base == F8 ? "fp8" : o->base == I4 ? o->feed_forward ? "int4 with feed-forward" : "int4" : "plain",
 	       o->offload_grads ? "states and gradients" : o->offload ? "states" : "no", (long long)o->accumulation,
 	       o->one_by_one ? "false" : "true", mid, least, median(host, o->steps), r.loss, (double)s->dev->peak / 0x1p30,
@@ -205,6 +205,8 @@ read_options(struct options *o, int argc, char **argv)
 			o->fp32 = true;
 		else if (strcmp(argv[i], "--fp16") == 0)
 			o->fp16 = true;
+		else if (strcmp(argv[i], "--exact") == 0)
+			o->exact = true;
 		else if (strcmp(argv[i], "--offload") == 0)
 			o->offload = true;
 		else if (strcmp(argv[i], "--offload-gradients") == 0)
@@ -240,6 +242,7 @@ main(int argc, char **argv)
 	}
 	sparse_ok(dev_open(&d, DEV_CUDA, 0), "device");
 	kernels_attach(&d);
+	d.tf32 = !o.exact;
 	if (!mkdtemp(folder))
 		return 1;
 	sparse_model(folder, o.preset, o.layers);

@@ -56,6 +56,14 @@ linear_attention(struct dev *d, struct tensor *t)
 	d->k->mask_rows(d, t[5], t[5], t[9]);		/* a masked query's gradient is never used, and about 1e15 */
 }
 
+/* o, den, q, k, v, mask: of one frame, which has no gradient but that of its value */
+static void
+linear_attention_forward(struct dev *d, struct tensor *t)
+{
+	d->k->mask_rows(d, t[2], t[2], t[5]);
+	d->k->linear_attention(d, t[0], t[1], t[2], t[3], t[4]);
+}
+
 /* o, lse, q, k, v, qmask, kmask, dq, dk, dv, go */
 static void
 attention(struct dev *d, struct tensor *t)
@@ -153,12 +161,16 @@ latent_tokens(struct dev *d, struct tensor *t)
 	  { N(3, { 2, 71, 40 }), N(3, { 2, 71, 4 }), P(3, { 2, 71, 40 }), P(3, { 2, 71, 40 }), N(3, { 2, 71, 40 }),     \
 	    N(3, { 2, 71, 40 }), N(3, { 2, 71, 40 }), N(3, { 2, 71, 40 }), N(3, { 2, 71, 40 }), M(2, { 2, 71 }) }, NULL }
 
-/* The same on tensor cores, whose sums are rounded to 16 bits. */
+/* The same on tensor cores, whose sums of BF16 are rounded to 16 bits. */
 #define WIDE_LINEAR(T, w, H)                                                                                            \
 	{ "linear_attention", linear_attention, 1e-5, 0,                                                                \
 	  { N(3, { 2, T, w * H }), N(3, { 2, T, H }), P(3, { 2, T, w * H }), P(3, { 2, T, w * H }), N(3, { 2, T, w * H }), \
 	    N(3, { 2, T, w * H }), N(3, { 2, T, w * H }), N(3, { 2, T, w * H }), N(3, { 2, T, w * H }), M(2, { 2, T }) }, \
-	  "h.hhhhhhh. H.HHHHHHH." }
+	  "h.hhhhhhh. s.sssssss. H.HHHHHHH." }
+#define ONE_LINEAR(w, H)                                                                                                \
+	{ "linear_attention", linear_attention_forward, 1e-5, 0,                                                        \
+	  { N(3, { 2, 1, w * H }), N(3, { 2, 1, H }), P(3, { 2, 1, w * H }), P(3, { 2, 1, w * H }), N(3, { 2, 1, w * H }), \
+	    M(2, { 2, 1 }) }, "h.hhh. s.sss. H.HHH." }
 
 static const struct twin_case cases[] = {
 	{ "rms_modulate", rms_modulate, 1e-6, 0, { X(77), R, X(77), N(3, { 3, 5, 77 }) }, NULL },
@@ -177,7 +189,14 @@ static const struct twin_case cases[] = {
 	{ "mask_rows", mask_rows, 1e-6, 0, { X(90), X(90), M(2, { 3, 71 }) }, NULL },
 	LINEAR("linear_attention"),
 	LINEAR("linear_attention_backward"),
+	ONE_LINEAR(64, 3),
+	ONE_LINEAR(128, 1),
 	WIDE_LINEAR(3, 128, 1),
+	WIDE_LINEAR(71, 64, 2),
+	WIDE_LINEAR(71, 128, 1),
+	WIDE_LINEAR(200, 64, 20),
+	WIDE_LINEAR(200, 128, 20),	/* some tiles in a part, and some parts */
+	WIDE_LINEAR(700, 64, 3),
 	WIDE_LINEAR(64, 64, 3),
 	WIDE_LINEAR(131, 128, 2),
 	WIDE_LINEAR(700, 128, 3),

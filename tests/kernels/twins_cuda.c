@@ -11,19 +11,20 @@ static const struct twin_cases *const all[] = { &twins_core, &twins_block, &twin
 
 static const char *only;	/* NULL: all; else kernels in whose names this is */
 
-/* A failure that breaks the device ends the test; others are all said before it fails. */
+/* Kernels in whose names part is. A failure that breaks the device ends the test; others are all said before it fails. */
 static void
-every_case_agrees_on_ref_and_cuda(void **state)
+check_cases(const char *part, bool tf32)
 {
 	struct dev d;
 	int bad = 0;
 
-	(void)state;
 	assert_ok(dev_open(&d, DEV_CUDA, 0));
 	kernels_attach(&d);
+	d.tf32 = tf32;
 	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
 		for (int j = 0; j < all[i]->n; j++) {
-			if (only && !strstr(all[i]->c[j].kernel, only))
+			const char *kernel = all[i]->c[j].kernel;
+			if (!strstr(kernel, part) || (only && !strstr(kernel, only)))
 				continue;
 			bad += twins_check_cuda(&all[i]->c[j], &d);
 			if (d.status == ACE_EDEVICE && strstr(ace_message(), "no cuda twin yet"))
@@ -34,12 +35,27 @@ every_case_agrees_on_ref_and_cuda(void **state)
 	assert_int_equal(bad, 0);
 }
 
+static void
+every_case_agrees_on_ref_and_cuda(void **state)
+{
+	(void)state;
+	check_cases("", false);
+}
+
+static void
+attention_agrees_when_factors_are_rounded(void **state)
+{
+	(void)state;
+	check_cases("attention", true);
+}
+
 /* twins_cuda [PART]: the kernels in whose names PART is */
 int
 main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_case_agrees_on_ref_and_cuda),
+		cmocka_unit_test(attention_agrees_when_factors_are_rounded),
 	};
 
 	only = argc > 1 ? argv[1] : NULL;

@@ -48,7 +48,8 @@ void twins_check(const struct twin_case *c);
 
 /* The same for the cuda twin, which differs by rounding: of F32 by four times the case's tolerance, as its sums have another
  * order; where BF16 is stored, by 2^-6 of the largest entry and 2^-7 of the norm (a few roundings of 2^-9 each). Returns how
- * many variants failed, having said each. d is an open cuda device. */
+ * many variants failed, having said each. d is an open cuda device. Where it rounds factors of products (tf32), variants
+ * without BF16 alone are compared, by 2^-8: roundings of 2^-12, in gradients that are what is left of sums some times as large. */
 int twins_check_cuda(const struct twin_case *c, struct dev *d);
 
 /* Says so, in TAP, when there is no cuda device; the test then ends with 0 (TAP has said it). */

@@ -110,6 +110,13 @@ numbers(struct tensor y, float *x)
 	return true;
 }
 
+/* Whether the variant stores some tensor in BF16. */
+static bool
+halves(const char *word)
+{
+	return strcspn(word, "hH") < strcspn(word, " ");
+}
+
 /* Products round both operands when one is of 16 bits; pixels are stored in it. */
 static bool
 rounds(const struct twin_case *c)
@@ -125,10 +132,10 @@ rounds(const struct twin_case *c)
 }
 
 static bool
-agrees(const struct twin_case *c, const char *word, int i, struct tensor got, struct tensor want)
+agrees(const struct twin_case *c, const char *word, bool tf32, int i, struct tensor got, struct tensor want)
 {
-	bool half = strcspn(word, "hH") < strcspn(word, " ") || rounds(c);
-	double tol = half ? 0x1p-6 : 4 * c->tol > 4e-6 ? 4 * c->tol : 4e-6, norm = half ? 0x1p-7 : tol, e, ne;
+	bool half = halves(word) || rounds(c);
+	double tol = half ? 0x1p-6 : tf32 ? 0x1p-8 : 4 * c->tol > 4e-6 ? 4 * c->tol : 4e-6, norm = half ? 0x1p-7 : tol, e, ne;
 	float *x;
 	bool ok;
 
@@ -176,7 +183,7 @@ check(const struct twin_case *c, struct dev *d, const char *word)
 	for (int i = 0; i < n; i++) {
 		size_t bytes = (size_t)tensor_rows(in[i]) * row_bytes(in[i].dtype, tensor_ld(in[i]));
 		if (d->status == ACE_OK) {
-			ok = agrees(c, word, i, got[0][i], ref[i]) && ok;
+			ok = agrees(c, word, d->tf32, i, got[0][i], ref[i]) && ok;
 			if (memcmp(got[0][i].data, got[1][i].data, bytes) != 0) {
 				print_message("%s [%.*s], tensor %d: bits differ between runs\n", c->kernel, (int)strcspn(word, " "),
 				              word, i);
@@ -199,7 +206,8 @@ twins_check_cuda(const struct twin_case *c, struct dev *d)
 	int bad = 0;
 
 	while (word) {
-		bad += !check(c, d, word);
+		if (!d->tf32 || !halves(word))
+			bad += !check(c, d, word);
 		if (d->status != ACE_OK) {
 			print_message("%s [%.*s]: %s\n", c->kernel, (int)strcspn(word, " "), word, ace_message());
 			return bad + 1;

@@ -26,6 +26,8 @@ cuda_attention(struct dev *d, struct tensor o, struct tensor lse, struct tensor 
 		;
 	else if (q.dtype == BF16 && attention_half_can(z.w))
 		attention_half_forward(z, d->cuda->stream, p);
+	else if (q.dtype == F32 && attention_32_can(z, p))
+		attention_32_forward(z, !d->tf32, d->cuda->stream, p);
 	else
 		attention_any_forward(z, q.dtype == BF16, d->cuda->stream, p);
 	cuda_launched(d, "attention");
@@ -52,6 +54,8 @@ cuda_attention_backward(struct dev *d, struct tensor dq, struct tensor dk, struc
 		;
 	else if (q.dtype == BF16 && attention_half_can(z.w))
 		attention_half_backward(z, d->cuda->stream, beside, p);
+	else if (q.dtype == F32 && attention_32_can(z, p))
+		attention_32_backward(z, !d->tf32, d->cuda->stream, beside, p);
 	else
 		attention_any_backward(z, q.dtype == BF16, d->cuda->stream, p);
 	cuda_meet(d);

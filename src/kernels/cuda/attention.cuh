@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* attention.cuh - the two ways that softmax attention takes: tensor cores (bf16, heads of 64 or 128), or any type and width */
+/* attention.cuh - the ways that softmax attention takes: tensor cores (heads of 64 or 128), or any type and width */
 #ifndef ACE_KERNELS_CUDA_ATTENTION_CUH
 #define ACE_KERNELS_CUDA_ATTENTION_CUH
 
@@ -28,6 +28,12 @@ void attention_half_backward(struct attention_sizes z, cudaStream_t stream, cuda
 bool attention_90_can(int arch, int64_t width);
 bool attention_90_forward(struct attention_sizes z, int processors, cudaStream_t stream, const struct attention_pointers &p);
 bool attention_90_backward(struct attention_sizes z, cudaStream_t stream, cudaStream_t beside, const struct attention_pointers &p);
+
+/* Of f32 numbers on tensor cores; split: nearly to f32, else factors are rounded to TF32. can: of width and alignment. */
+bool attention_32_can(const struct attention_sizes &z, const struct attention_pointers &p);
+void attention_32_forward(const struct attention_sizes &z, bool split, cudaStream_t stream, const struct attention_pointers &p);
+void attention_32_backward(const struct attention_sizes &z, bool split, cudaStream_t stream, cudaStream_t beside,
+                           const struct attention_pointers &p);
 
 enum { ATTENTION_WIDEST = 256 };
 /* half: everything but masks, lse and delta is bf16, else f32. */

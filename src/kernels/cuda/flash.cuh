@@ -100,20 +100,21 @@ power2(float x)
 
 /* Scores s of a tile of keys become probabilities up to a factor. top and sum: of the lane's two rows, in powers of two; shrink:
  * what all that was made before has to be multiplied by. seen: 0, or -infinity for keys that are not there; whole: all are. */
+template <int N>
 __device__ __forceinline__ void
-soften(float (&shrink)[2], float (&top)[2], float (&sum)[2], float (&s)[8][4], const float *seen, bool whole, struct lane at,
+soften(float (&shrink)[2], float (&top)[2], float (&sum)[2], float (&s)[N][4], const float *seen, bool whole, struct lane at,
        float scale)
 {
 	float high[2] = { -INFINITY, -INFINITY };
 
 	if (!whole)
 #pragma unroll
-		for (int j = 0; j < 8; j++)
+		for (int j = 0; j < N; j++)
 #pragma unroll
 			for (int i = 0; i < 4; i++)
 				s[j][i] += seen[8 * j + at.col + (i & 1)];
 #pragma unroll
-	for (int j = 0; j < 8; j++)
+	for (int j = 0; j < N; j++)
 #pragma unroll
 		for (int i = 0; i < 4; i++)
 			high[i / 2] = fmaxf(high[i / 2], s[j][i]);
@@ -124,7 +125,7 @@ soften(float (&shrink)[2], float (&top)[2], float (&sum)[2], float (&s)[8][4], c
 		float base = now == -INFINITY ? 0.f : now, part = 0.f;
 		shrink[r] = power2(top[r] - base);
 #pragma unroll
-		for (int j = 0; j < 8; j++) {
+		for (int j = 0; j < N; j++) {
 			s[j][2 * r] = power2(fmaf(s[j][2 * r], scale, -base));
 			s[j][2 * r + 1] = power2(fmaf(s[j][2 * r + 1], scale, -base));
 			part += s[j][2 * r] + s[j][2 * r + 1];

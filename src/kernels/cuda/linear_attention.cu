@@ -27,14 +27,23 @@ on_hopper(struct dev *d, struct tensor q, struct linear_sizes z)
 	return q.dtype == BF16 && attention_90_can(d->cuda->arch, z.w);
 }
 
+/* Where alignment allows it as well, as linear_32_can says. */
+static bool
+on_tensor_cores_32(struct tensor q, struct linear_sizes z)
+{
+	return q.dtype == F32 && attention_half_can(z.w);
+}
+
 /* Enough for each way that may be taken. */
 static size_t
 scratch_of(struct dev *d, struct tensor q, struct linear_sizes z, bool backward)
 {
 	size_t other = on_tensor_cores(q, z) ? linear_half_scratch(&z, backward) : linear_any_scratch(&z, backward);
-	size_t hopper = on_hopper(d, q, z) ? linear_90_scratch(&z, backward) : 0;
+	size_t special = on_hopper(d, q, z)         ? linear_90_scratch(&z, backward)
+	                 : on_tensor_cores_32(q, z) ? linear_32_scratch(&z, backward)
+	                                            : 0;
 
-	return other > hopper ? other : hopper;
+	return other > special ? other : special;
 }
 
 extern "C" void
@@ -51,6 +60,8 @@ cuda_linear_attention(struct dev *d, struct tensor o, struct tensor den, struct 
 		;
 	else if (on_tensor_cores(q, z))
 		linear_half_forward(z, d->cuda->stream, p);
+	else if (q.dtype == F32 && linear_32_can(z, p))
+		linear_32_forward(z, d->tf32, d->cuda->stream, p);
 	else
 		linear_any_forward(z, q.dtype == BF16, d->cuda->stream, p);
 	cuda_launched(d, "linear_attention");
@@ -83,6 +94,8 @@ cuda_linear_attention_backward(struct dev *d, struct tensor dq, struct tensor dk
 	attention_deltas(rows, half, d->cuda->stream, sums);
 	if (on_tensor_cores(q, z))
 		linear_half_backward(z, d->cuda->stream, p);
+	else if (q.dtype == F32 && linear_32_can(z, p))
+		linear_32_backward(z, d->tf32, d->cuda->stream, p);
 	else
 		linear_any_backward(z, half, d->cuda->stream, p);
 	cuda_launched(d, "linear_attention_backward");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* linear_attention.cuh - the ways that linear attention takes: tensor cores (bf16, heads of 64 or 128), or any */
+/* linear_attention.cuh - the ways that linear attention takes: tensor cores (heads of 64 or 128), or any */
 #ifndef ACE_KERNELS_CUDA_LINEAR_ATTENTION_CUH
 #define ACE_KERNELS_CUDA_LINEAR_ATTENTION_CUH
 
@@ -32,6 +32,13 @@ void linear_half_backward(const struct linear_sizes &z, cudaStream_t stream, con
 size_t linear_90_scratch(const struct linear_sizes *z, bool backward);
 bool linear_90_forward(const struct linear_sizes &z, cudaStream_t stream, const struct linear_pointers &p);
 bool linear_90_backward(const struct linear_sizes &z, cudaStream_t stream, const struct linear_pointers &p);
+
+/* F32 numbers on tensor cores, where heads are of 64 or 128 and rows are 16-byte aligned. tf32: factors of the products with sums
+ * are rounded to 11 bits. */
+bool linear_32_can(const struct linear_sizes &z, const struct linear_pointers &p);
+size_t linear_32_scratch(const struct linear_sizes *z, bool backward);
+void linear_32_forward(const struct linear_sizes &z, bool tf32, cudaStream_t stream, const struct linear_pointers &p);
+void linear_32_backward(const struct linear_sizes &z, bool tf32, cudaStream_t stream, const struct linear_pointers &p);
 
 /* half: q, k, v, o, go and what is written are bf16, else f32. */
 size_t linear_any_scratch(const struct linear_sizes *z, bool backward);

@@ -7,9 +7,6 @@
 
 namespace linear {
 
-/* Products of tiles by a head's sums: out = (a S) factor + weight z. */
-enum { OUTPUTS, QUERIES, KEYS, VALUES };	/* o and den, dq, dk, dv */
-
 template <int W>
 struct apply_stage {
 	unsigned char a[TILE * W * 2];
@@ -79,46 +76,9 @@ times_sums(float (&y)[2][4], const uint4 (&hi)[W / 16], const uint4 (&lo)[W / 16
 			y[r][i] = acc[0][i / 2][2 * r + i % 2] + acc[1][i / 2][2 * r + i % 2];
 }
 
-/* A tile of all sides' heads, which follow one another. */
-struct place {
-	int side, n, h, first;		/* first frame */
-
-	__device__ __forceinline__
-	place(const struct linear_sizes &z, int u)
-	{
-		int tiles = (z.T + TILE - 1) / TILE, of = u / tiles;
-
-		first = (u - of * tiles) * TILE;
-		side = of / (z.B * z.H);
-		of -= side * z.B * z.H;
-		n = of / z.H;
-		h = of - n * z.H;
-	}
-	__device__ __forceinline__ void
-	next(const struct linear_sizes &z)
-	{
-		first += TILE;
-		if (first < z.T)
-			return;
-		first = 0;
-		if (++h < z.H)
-			return;
-		h = 0;
-		if (++n < z.B)
-			return;
-		n = 0;
-		side++;
-	}
-	__device__ __forceinline__ int64_t
-	frame(const struct linear_sizes &z) const
-	{
-		return (int64_t)n * z.T + first;
-	}
-};
-
 template <int W, bool BACK>
 __device__ __forceinline__ void
-fetch_place(struct apply_stage<W> *s, const struct linear_sizes &z, const struct apply_sides &sides, const struct place &at,
+fetch_place(struct apply_stage<W> *s, const struct linear_sizes &z, const struct apply_sides &sides, const struct place<TILE> &at,
             const float *den, const float *delta)
 {
 	const struct apply_side &side = sides.side[at.side];
@@ -126,7 +86,7 @@ fetch_place(struct apply_stage<W> *s, const struct linear_sizes &z, const struct
 
 	mma::fetch_tile<W, TILE, 2 * W>(mma::shared(s->a), side.a + frame * side.ld_a + at.h * W, side.ld_a, z.T - at.first);
 	if (BACK && side.what == QUERIES)
-		fetch_frames(s->den, s->delta, den + frame * z.H + at.h, delta + frame * z.H + at.h, z.H, z.T - at.first);
+		fetch_frames<TILE>(s->den, s->delta, den + frame * z.H + at.h, delta + frame * z.H + at.h, z.H, z.T - at.first);
 }
 
 /* Each block takes a run of all sides' heads' tiles and keeps the sums in registers while the head stays. */
@@ -140,7 +100,7 @@ apply(struct linear_sizes z, const __grid_constant__ struct apply_sides sides, f
 	int64_t total = (int64_t)sides.n * z.B * z.H * ((z.T + TILE - 1) / TILE);
 	int from = (int)(total * blockIdx.x / gridDim.x), left = (int)(total * (blockIdx.x + 1) / gridDim.x) - from, asked = 0, now = 0;
 	int warp = (int)threadIdx.x / 32, lane = (int)threadIdx.x & 31, column = 16 * warp + 4 * (lane % 4);
-	struct place at(z, from), ahead = at;
+	struct place<TILE> at(z, from), ahead = at;
 	bool fresh = true;
 	uint4 hi[W / 16], lo[W / 16];
 	float4 zs = {};

@@ -3,8 +3,7 @@
 #ifndef ACE_KERNELS_CUDA_LINEAR_ATTENTION_SUMS_CUH
 #define ACE_KERNELS_CUDA_LINEAR_ATTENTION_SUMS_CUH
 
-#include "kernels/cuda/linear_attention.cuh"
-#include "kernels/cuda/mma.cuh"
+#include "kernels/cuda/linear_attention_tiles.cuh"
 
 namespace linear {
 
@@ -38,18 +37,6 @@ pair(uint32_t x)
 
 	unpack_bf16(x, v.x, v.y);
 	return v;
-}
-
-/* den and delta of a tile's frames, H numbers apart; zeros beyond rows. Threads 0 .. TILE - 1 den, the next TILE delta. */
-__device__ __forceinline__ void
-fetch_frames(float *to_den, float *to_delta, const float *den, const float *delta, int H, int rows)
-{
-	int r = (int)threadIdx.x % TILE, bytes = r < rows ? 4 : 0;
-	const float *from = (threadIdx.x < TILE ? den : delta) + (r < rows ? (int64_t)r * H : 0);
-
-	if (threadIdx.x < 2 * TILE)
-		asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(mma::shared((threadIdx.x < TILE ? to_den : to_delta) + r)),
-		             "l"(from), "r"(bytes));
 }
 
 struct sum_side {
@@ -102,7 +89,7 @@ sum_frames(const struct linear_sizes &z, struct part<W> *mine, const struct sum_
 			mma::fetch_tile<W, TILE, THREADS>(mma::shared(s->a), a + first * side.ld_a, side.ld_a, rows);
 			mma::fetch_tile<W, TILE, THREADS>(mma::shared(s->b), b + first * side.ld_b, side.ld_b, rows);
 			if (GRADS)
-				fetch_frames(s->den, s->delta, den + frame, delta + frame, z.H, rows);
+				fetch_frames<TILE>(s->den, s->delta, den + frame, delta + frame, z.H, rows);
 		}
 		mma::fetch_commit();
 	};

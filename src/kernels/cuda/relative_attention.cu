@@ -76,7 +76,7 @@ sizes_of(struct tensor q, struct tensor k, struct tensor v, struct tensor o, str
 }
 
 bool
-on_tensor_cores(struct tensor q, const struct relative_sizes &z)
+half_on_tensor_cores(struct tensor q, const struct relative_sizes &z)
 {
 	return q.dtype == BF16 && z.e == 64;
 }
@@ -121,12 +121,14 @@ cuda_relative_attention(struct dev *d, struct tensor o, struct tensor lse, struc
 	x.q = q.data, x.k = k.data, x.v = v.data, x.p = p.data, x.o = o.data;
 	x.mask = (const float *)mask.data, x.bu = (const float *)bu.data, x.bv = (const float *)bv.data;
 	x.lse = (float *)lse.data;
-	if (on_tensor_cores(q, z)) {
+	if (half_on_tensor_cores(q, z)) {
 		char *scratch = (char *)cuda_scratch(d, bias_bytes(z));
 		if (!scratch)
 			return;
 		with_biases(d, z, &x, scratch);
 		relative_half_forward(z, d->cuda->stream, x);
+	} else if (q.dtype == F32 && relative_32_can(z, x)) {
+		relative_32_forward(z, !d->tf32, d->cuda->stream, x);
 	} else {
 		relative_any_forward(z, q.dtype == BF16, d->cuda->stream, x);
 	}
@@ -160,7 +162,7 @@ cuda_relative_attention_backward(struct dev *d, struct tensor dq, struct tensor 
 {
 	struct relative_sizes z = sizes_of(q, k, v, o, p, bu);
 	struct relative_pointers x = {};
-	bool fast = on_tensor_cores(q, z), half = q.dtype == BF16, biases = dbu.rank || dbv.rank;
+	bool fast = half_on_tensor_cores(q, z), half = q.dtype == BF16, biases = dbu.rank || dbv.rank;
 	size_t rows = (size_t)z.B * (size_t)z.Y, parts = padded(rows * (size_t)(z.H * z.e) * sizeof(float));
 	size_t deltas = padded(tensor_bytes(lse)), pairs = padded(rows * (size_t)z.H * (size_t)z.Y * sizeof(float));
 	char *at = (char *)cuda_scratch(d, deltas + (fast ? bias_bytes(z) : 0) + (biases ? 2 * parts : 0) + (dp.rank ? pairs : 0));
@@ -188,6 +190,9 @@ cuda_relative_attention_backward(struct dev *d, struct tensor dq, struct tensor 
 	if (fast) {
 		with_biases(d, z, &x, at);
 		relative_half_backward(z, d->cuda->stream, cuda_fork(d), x);
+		cuda_meet(d);
+	} else if (!half && relative_32_can(z, x)) {
+		relative_32_backward(z, !d->tf32, d->cuda->stream, cuda_fork(d), x);
 		cuda_meet(d);
 	} else {
 		relative_any_backward(z, half, d->cuda->stream, x);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* relative_attention.cuh - the two ways of the lyric encoder's attention: tensor cores (bf16, heads of 64), or any */
+/* relative_attention.cuh - the ways of the lyric encoder's attention: tensor cores (heads of 64, bf16 or F32), or any */
 #ifndef ACE_KERNELS_CUDA_RELATIVE_ATTENTION_CUH
 #define ACE_KERNELS_CUDA_RELATIVE_ATTENTION_CUH
 
@@ -17,7 +17,7 @@ struct relative_pointers {
 	void *o, *dq, *dk, *dv;
 	const float *mask, *bu, *bv;		/* [B, Y], [H, e] x 2 */
 	float *lse, *delta;			/* [B, Y, H] */
-	void *qu, *qv;				/* scratch [B, Y, H e]: q + bu, q + bv in q's type (tensor cores only) */
+	void *qu, *qv;				/* scratch [B, Y, H e]: q + bu, q + bv (bf16 on tensor cores only) */
 	float *content, *position;		/* scratch [B, Y, H e]: dq's two parts, or NULL: not wanted */
 	float *ds;				/* scratch [B H, Y, Y]: gradients of scores, or NULL: not wanted */
 };
@@ -25,6 +25,13 @@ struct relative_pointers {
 void relative_half_forward(const struct relative_sizes &z, cudaStream_t stream, const struct relative_pointers &p);
 /* Two launches: gradients of keys and values on beside. */
 void relative_half_backward(const struct relative_sizes &z, cudaStream_t stream, cudaStream_t beside, const struct relative_pointers &p);
+
+/* F32 numbers in TF32, split: of two such each, which is near F32's own exactness. Rows and their distances are to be multiples of
+ * 16 bytes. */
+bool relative_32_can(const struct relative_sizes &z, const struct relative_pointers &p);
+void relative_32_forward(const struct relative_sizes &z, bool split, cudaStream_t stream, const struct relative_pointers &p);
+void relative_32_backward(const struct relative_sizes &z, bool split, cudaStream_t stream, cudaStream_t beside,
+                          const struct relative_pointers &p);
 
 /* half: q, k, v, p, o, go and what is written are bf16, else f32. */
 void relative_any_forward(const struct relative_sizes &z, bool half, cudaStream_t stream, const struct relative_pointers &p);
