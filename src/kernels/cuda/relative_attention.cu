@@ -135,15 +135,18 @@ cuda_relative_attention(struct dev *d, struct tensor o, struct tensor lse, struc
 	cuda_launched(d, "relative_attention");
 }
 
-/* What params want: rows of positions from the gradients of scores, biases from the two parts of dq. */
+/* What params want: rows of positions from the gradients of scores, biases from the two parts of dq. fast32: of F32 on tensor cores. */
 static void
-param_grads(struct dev *d, const struct relative_sizes &z, const struct relative_pointers &x, struct tensor q, struct tensor dp,
-            struct tensor dbu, struct tensor dbv)
+param_grads(struct dev *d, const struct relative_sizes &z, const struct relative_pointers &x, bool fast32, struct tensor q,
+            struct tensor dp, struct tensor dbu, struct tensor dbv)
 {
 	int n = z.H * z.e;
 	int64_t rows = (int64_t)z.B * z.Y;
 
-	if (dp.rank) {
+	if (dp.rank && fast32) {
+		assert(dp.dtype == F32 || dp.dtype == BF16);
+		relative_32_positions(z, !d->tf32, d->cuda->stream, dp.data, tensor_ld(dp), dp.dtype == BF16, x);
+	} else if (dp.rank) {
 		dim3 grid(cuda_blocks(2 * z.Y - 1, WARPS), (unsigned)z.H);
 		WITH_TYPE(q.dtype, N, WITH_TYPE(dp.dtype, P, position_grads<N, P><<<grid, THREADS, 0, d->cuda->stream>>>(
 			z, cuda_out<P>(dp), tensor_ld(dp), x.ds, cuda_in<N>(q), x.bv)));
@@ -187,16 +190,17 @@ cuda_relative_attention_backward(struct dev *d, struct tensor dq, struct tensor 
 	}
 	of.go = go.data, of.out = o.data, of.delta = x.delta;
 	attention_deltas(sums, half, d->cuda->stream, of);
+	bool fast32 = !half && relative_32_can(z, x);
 	if (fast) {
 		with_biases(d, z, &x, at);
 		relative_half_backward(z, d->cuda->stream, cuda_fork(d), x);
 		cuda_meet(d);
-	} else if (!half && relative_32_can(z, x)) {
+	} else if (fast32) {
 		relative_32_backward(z, !d->tf32, d->cuda->stream, cuda_fork(d), x);
 		cuda_meet(d);
 	} else {
 		relative_any_backward(z, half, d->cuda->stream, x);
 	}
-	param_grads(d, z, x, q, dp, dbu, dbv);
+	param_grads(d, z, x, fast32, q, dp, dbu, dbv);
 	cuda_launched(d, "relative_attention_backward");
 }

@@ -83,6 +83,34 @@ right_biased(mma32::right_factor<SPLIT> (&u)[2], mma32::right_factor<SPLIT> (&v)
 	}
 }
 
+/* Part 0, 1 or 2 of c += a b: the two small products when split, and the great one. Products take turns by parts, so that none waits
+ * for the one before. */
+template <bool SPLIT>
+__device__ __forceinline__ void
+part_of(float (&c)[4], int part, const mma32::left_factor<SPLIT> &a, const mma32::right_factor<SPLIT> &b)
+{
+	if constexpr (SPLIT) {
+		if (part == 0)
+			mma32::product(c, a.lo, b.hi);
+		if (part == 1)
+			mma32::product(c, a.hi, b.lo);
+	}
+	if (part == 2)
+		mma32::product(c, a.hi, b.hi);
+}
+
+/* c[i] += a b[i] */
+template <bool SPLIT, int N>
+__device__ __forceinline__ void
+products(float (*c)[4], const mma32::left_factor<SPLIT> &a, const mma32::right_factor<SPLIT> (&b)[N][2])
+{
+#pragma unroll
+	for (int part = 0; part < 3; part++)
+#pragma unroll
+		for (int i = 0; i < 2 * N; i++)
+			part_of<SPLIT>(c[i], part, a, b[i / 2][i % 2]);
+}
+
 /* s [16, 32] = rows row .. + 15 of tile a times the transpose of tile b. */
 template <bool SPLIT>
 __device__ __forceinline__ void
@@ -92,13 +120,11 @@ scores_of(float (&s)[PART / 8][4], uint32_t a, uint32_t b, int row, int lane)
 #pragma unroll
 	for (int k = 0; k < STEPS; k++) {
 		auto l = mma32::left<W, SPLIT>(a, row, k, lane);
+		mma32::right_factor<SPLIT> r[PART / 16][2];
 #pragma unroll
-		for (int j = 0; j < PART / 16; j++) {
-			mma32::right_factor<SPLIT> r[2];
-			mma32::right<W, SPLIT>(r, b, 16 * j, k, lane);
-			mma32::product<SPLIT>(s[2 * j], l, r[0]);
-			mma32::product<SPLIT>(s[2 * j + 1], l, r[1]);
-		}
+		for (int j = 0; j < PART / 16; j++)
+			mma32::right<W, SPLIT>(r[j], b, 16 * j, k, lane);
+		products<SPLIT>(s, l, r);
 	}
 }
 
@@ -166,59 +192,62 @@ scores_with_positions(float (&s)[PART / 8][4], uint32_t q, const float *bias, ui
 #pragma unroll 2
 	for (int i = 0; i < STEPS; i++) {
 		mma32::left_factor<SPLIT> u, v;
-		mma32::right_factor<SPLIT> r[2];
+		mma32::right_factor<SPLIT> r[PART / 16][2], m[MEET / 16][2];
 		left_biased<SPLIT>(u, v, q, 16 * at.warp, i, bias, at.id);
 #pragma unroll
-		for (int j = 0; j < PART / 16; j++) {
-			mma32::right<W, SPLIT>(r, k, 16 * j, i, at.id);
-			mma32::product<SPLIT>(s[2 * j], u, r[0]);
-			mma32::product<SPLIT>(s[2 * j + 1], u, r[1]);
-		}
+		for (int j = 0; j < PART / 16; j++)
+			mma32::right<W, SPLIT>(r[j], k, 16 * j, i, at.id);
+		products<SPLIT>(s, u, r);
 #pragma unroll
-		for (int j = 0; j < MEET / 16; j++) {
-			mma32::right<W, SPLIT>(r, ring_row(ring, window + 16 * j), 0, i, at.id);
-			mma32::product<SPLIT>(c[2 * j], v, r[0]);
-			mma32::product<SPLIT>(c[2 * j + 1], v, r[1]);
-		}
+		for (int j = 0; j < MEET / 16; j++)
+			mma32::right<W, SPLIT>(m[j], ring_row(ring, window + 16 * j), 0, i, at.id);
+		products<SPLIT>(c, v, m);
 	}
 	add_shifted(s, c, at);
 }
 
 /* acc [16, 64] += s [16, 8 N] times 8 N rows, of which tile_of gives where each eight begin. Tensor cores cut what they add up,
- * where others round: a step's sum is made apart, so that long ones do not shrink. */
+ * where others round: a step's sum is made apart, so that long ones do not shrink. Of two neighbours in acc the first has the even
+ * columns of 16, the second the odd ones. */
 template <bool SPLIT, int N, class F>
 __device__ __forceinline__ void
 accumulate_rows(float (&acc)[W / 8][4], const float (&s)[N][4], F tile_of, int lane)
 {
-	mma32::left_factor<SPLIT> l[N];
+	float sum[W / 8][4];
 
+	clear<W>(sum);
 #pragma unroll
-	for (int k = 0; k < N; k++)
-		l[k] = mma32::left_of<SPLIT>(s[k]);
+	for (int k = 0; k < N; k++) {
+		auto l = mma32::left_of<SPLIT>(s[k]);
 #pragma unroll
-	for (int j = 0; j < W / 8; j++) {
-		float sum[4] = { 0.f, 0.f, 0.f, 0.f };
+		for (int j = 0; j < W / 8; j += 4) {
+			mma32::right_factor<SPLIT> r[2][2];
 #pragma unroll
-		for (int k = 0; k < N; k++)
-			mma32::product<SPLIT>(sum, l[k], mma32::right_across<W, SPLIT>(tile_of(k), j, 0, lane));
+			for (int i = 0; i < 2; i++)
+				mma32::right_across_pair<W>(r[i], tile_of(k), j / 2 + i, 0, lane);
+			products<SPLIT>(sum + j, l, r);
+		}
+	}
+#pragma unroll
+	for (int j = 0; j < W / 8; j++)
 #pragma unroll
 		for (int i = 0; i < 4; i++)
-			acc[j][i] += sum[i];
-	}
+			acc[j][i] += sum[j][i];
 }
 
-/* Rows row and row + 8 of a result, scaled, to numbers ld apart. */
+/* Rows row and row + 8 of what was accumulated, scaled, to numbers ld apart. */
 __device__ __forceinline__ void
 write_rows(float *to, int64_t ld, const float (&acc)[W / 8][4], struct lane at, int rows, float first, float second)
 {
 #pragma unroll
-	for (int j = 0; j < W / 8; j++) {
-		float *p = to + at.row * ld + 8 * j + at.col;
-		if (at.row < rows)
-			*reinterpret_cast<float2 *>(p) = make_float2(acc[j][0] * first, acc[j][1] * first);
-		if (at.row + 8 < rows)
-			*reinterpret_cast<float2 *>(p + 8 * ld) = make_float2(acc[j][2] * second, acc[j][3] * second);
-	}
+	for (int r = 0; r < 2; r++)
+#pragma unroll
+		for (int j = 0; j < W / 8; j += 2) {
+			float4 *p = reinterpret_cast<float4 *>(to + (at.row + 8 * r) * ld + 8 * j + 2 * at.col);
+			float f = r ? second : first;
+			if (at.row + 8 * r < rows)
+				*p = make_float4(acc[j][2 * r] * f, acc[j + 1][2 * r] * f, acc[j][2 * r + 1] * f, acc[j + 1][2 * r + 1] * f);
+		}
 }
 
 template <bool SPLIT>
@@ -402,11 +431,13 @@ scores_across(float (&s)[PART / 8][4], uint32_t k, uint32_t q, const float *bias
 			mma32::right_factor<SPLIT> u[2], v[2];
 			right_biased<SPLIT>(u, v, q, 16 * t, i, bias, at.id);
 #pragma unroll
-			for (int n = 0; n < 2; n++) {
-				mma32::product<SPLIT>(s[2 * t + n], l, u[n]);
-				mma32::product<SPLIT>(c[t][0][n], m[1 - t], v[n]);
-				mma32::product<SPLIT>(c[t][1][n], m[2 - t], v[n]);
-			}
+			for (int part = 0; part < 3; part++)
+#pragma unroll
+				for (int n = 0; n < 2; n++) {
+					part_of<SPLIT>(s[2 * t + n], part, l, u[n]);
+					part_of<SPLIT>(c[t][0][n], part, m[1 - t], v[n]);
+					part_of<SPLIT>(c[t][1][n], part, m[2 - t], v[n]);
+				}
 		}
 	}
 #pragma unroll
@@ -517,7 +548,7 @@ backward_keys(struct relative_sizes z, struct relative_pointers x)
 	for (int j = 0; j < W / 8; j++)
 #pragma unroll
 		for (int c = 0; c < 4; c++)
-			gk[j][c] += sum[c / 2] * bias[8 * j + at.col + (c & 1)];
+			gk[j][c] += sum[c / 2] * bias[16 * (j / 2) + 2 * (at.col + (c & 1)) + j % 2];
 	write_rows((float *)x.dk + (start + first) * z.ld_k + head, z.ld_k, gk, at, rows, 1.f, 1.f);
 	write_rows((float *)x.dv + (start + first) * z.ld_v + head, z.ld_v, gv, at, rows, 1.f, 1.f);
 }
