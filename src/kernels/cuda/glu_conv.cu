@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The feed-forward's gated depthwise convolution, channels last. A thread follows N channels and their gates through a run of frames:
  * each frame is read once, AHEAD frames before its turn, and adds to the three sums that want it. */
-#include "kernels/cuda/columns.cuh"
+#include "kernels/cuda/cuda.cuh"
 
 namespace {
 
-/* The last two: blocks that a multiprocessor holds at once; runs are cut so that about as many there are. */
-enum { THREADS = 128, AHEAD = 5, FORWARD_BLOCKS = 8, BACKWARD_BLOCKS = 5 };
+/* The last three: blocks that a multiprocessor holds at once; runs are cut so that about as many there are. */
+enum { THREADS = 128, AHEAD = 5, FORWARD_BLOCKS = 8, BACKWARD_BLOCKS = 5, TAP_BLOCKS = 4 };
 
 struct shape {
 	int T, F, run;
@@ -189,15 +189,6 @@ silu_slope(float &a, float &slope, float x)
 	return s;
 }
 
-__device__ __forceinline__ float
-slope_of(float x)
-{
-	float a, slope;
-
-	silu_slope(a, slope, x);
-	return slope;
-}
-
 /* The input's slopes of three frames, the oldest first. */
 template <int N>
 struct slopes {
@@ -279,57 +270,101 @@ backward(struct shape s, DX *dx, int64_t ldd, const U *du, const X *x, const flo
 		}
 }
 
-/* Sums for dw[0..2] and db of channel c of 2F over all frames. */
-template <class U, class X>
-struct tap_grads {
-	float *dw, *db;			/* [3][2F] in scratch, [2F] */
-	const U *du;
-	const X *x;
-	const float *w, *bias;
-	struct shape s;
+/* Sums of outputs' gradients times the inputs that they saw, one tap after another, and of themselves. */
+template <int N>
+struct tap_sums {
+	float old[N] = {}, last[N] = {}, sum[4][N] = {};
 
-	__device__ float
-	active(int64_t n, int t, int c) const
+	/* dy[t-1], given a[t] */
+	__device__ __forceinline__ void
+	next(const float (&a)[N], const float (&dy)[N])
 	{
-		return t < 0 || t >= s.T ? 0.f : silu_of(to_float(x[n * s.ldx + c]));
-	}
-	__device__ float
-	convolved(const float (&a)[3], int c) const
-	{
-		return w[3 * c] * a[0] + w[3 * c + 1] * a[1] + w[3 * c + 2] * a[2] + bias[c];
-	}
-	__device__ void
-	operator()(float (&sum)[4], int64_t n, int64_t column) const
-	{
-		int c = (int)column, t = (int)(n % s.T), other = c < s.F ? c + s.F : c - s.F;
-		float own[3], beside[3], g = to_float(du[n * s.ldu + c % s.F]);
-		for (int j = 0; j < 3; j++) {
-			own[j] = active(n + j - 1, t + j - 1, c);
-			beside[j] = active(n + j - 1, t + j - 1, other);
+#pragma unroll
+		for (int i = 0; i < N; i++) {
+			sum[0][i] = fmaf(dy[i], old[i], sum[0][i]);
+			sum[1][i] = fmaf(dy[i], last[i], sum[1][i]);
+			sum[2][i] = fmaf(dy[i], a[i], sum[2][i]);
+			sum[3][i] += dy[i];
+			old[i] = last[i];
+			last[i] = a[i];
 		}
-		if (c < s.F)
-			g *= silu_of(convolved(beside, other));
-		else
-			g *= convolved(beside, other) * slope_of(convolved(own, c));
-		for (int j = 0; j < 3; j++)
-			sum[j] += g * own[j];
-		sum[3] += g;
 	}
-	__device__ float *
-	total(int k) const
+	__device__ __forceinline__ void
+	keep(float *to, int64_t ld) const
 	{
-		return k < 3 ? dw + (int64_t)k * 2 * s.F : db;
+#pragma unroll
+		for (int k = 0; k < 4; k++)
+			give<N>(to + k * ld, sum[k]);
 	}
 };
 
-/* dw [2F, 3] += sums [3, 2F] */
-__global__ void __launch_bounds__(THREADS)
-add_taps(float *dw, const float *sums, int C)
+/* part [run, 4, 2F]: a run's sums for three taps and the bias. */
+template <int N, class U, class X>
+__global__ void __launch_bounds__(THREADS, TAP_BLOCKS)
+sum_taps(struct shape s, float *part, const U *du, const X *x, const float *w, const float *bias)
 {
-	int i = (int)(blockIdx.x * THREADS + threadIdx.x);
+	int c = (int)(blockIdx.x * THREADS + threadIdx.x) * N, t0 = (int)blockIdx.y * s.run, t1 = min(s.T, t0 + s.run);
 
-	if (i < 3 * C)
-		dw[i] += sums[(int64_t)(i % 3) * C + i / 3];
+	if (c >= s.F)
+		return;
+	x += (int64_t)blockIdx.z * s.T * s.ldx + c;
+	du += (int64_t)blockIdx.z * s.T * s.ldu + c;
+	part += ((int64_t)blockIdx.z * gridDim.y + blockIdx.y) * 8 * s.F + c;
+	struct rows<N, X> values(x, s.ldx, t0 - 1, max(0, t0 - 1), min(s.T, t1 + 1)), gates(x + s.F, s.ldx, t0 - 1, values.from, values.to);
+	struct rows<N, U> grads(du, s.ldu, t0 - 2, t0, t1);
+	struct taps<N> value(w, bias, c), gate(w, bias, c + s.F);
+	struct tap_sums<N> value_sums, gate_sums;
+#pragma unroll
+	for (int i = 0; i < AHEAD; i++) {
+		values.ask(i);
+		gates.ask(i);
+		grads.ask(i);
+	}
+	/* inputs of frame t and output gradients of t-1 arrive; of others than the run's these are zeros */
+	for (int first = t0 - 1; first <= t1; first += AHEAD)
+#pragma unroll
+		for (int i = 0; i < AHEAD; i++) {
+			float v[N], g[N], d[N], y[N], o[N];
+			values.take(v, i);
+			gates.take(g, i);
+			grads.take(d, i);
+			values.ask(i);
+			gates.ask(i);
+			grads.ask(i);
+#pragma unroll
+			for (int j = 0; j < N; j++) {
+				v[j] = silu_of(v[j]);
+				g[j] = silu_of(g[j]);
+			}
+			value.next(y, v);
+			gate.next(o, g);
+#pragma unroll
+			for (int j = 0; j < N; j++) {
+				float a, slope;
+				silu_slope(a, slope, o[j]);
+				o[j] = d[j] * y[j] * slope;
+				y[j] = d[j] * a;
+			}
+			value_sums.next(v, y);
+			gate_sums.next(g, o);
+		}
+	value_sums.keep(part, 2 * s.F);
+	gate_sums.keep(part + s.F, 2 * s.F);
+}
+
+/* dw [C, 3] and db [C] += parts [runs, 4, C], in their order */
+__global__ void __launch_bounds__(THREADS)
+add_taps(float *dw, float *db, const float *part, int C, int runs)
+{
+	int i = (int)(blockIdx.x * THREADS + threadIdx.x), k = i / C, c = i - k * C;
+	float sum = 0.f;
+
+	if (k >= 4)
+		return;
+#pragma unroll 8
+	for (int r = 0; r < runs; r++)
+		sum += part[((int64_t)r * 4 + k) * C + c];
+	*(k < 3 ? dw + 3 * c + k : db + c) += sum;
 }
 
 /* Cuts the frames so that B samples' blocks, N channels a thread, fill the multiprocessors once. */
@@ -402,21 +437,32 @@ cuda_glu_conv_backward(struct dev *d, struct tensor dx, struct tensor du, struct
 	cuda_launched(d, "glu_conv_backward");
 }
 
+template <int N, class U, class X>
+static void
+launch_grads(struct dev *d, struct shape s, struct tensor dw, struct tensor db, struct tensor du, struct tensor x, struct tensor w,
+             struct tensor b)
+{
+	dim3 grid = grid_of(d, &s, x.dim[0], N, TAP_BLOCKS);
+	int runs = (int)(grid.y * grid.z), C = 2 * s.F;
+	float *part = (float *)cuda_scratch(d, (size_t)runs * 4 * (size_t)C * sizeof *part);
+
+	if (!part)
+		return;
+	sum_taps<N><<<grid, THREADS, 0, cuda_stream(d)>>>(s, part, cuda_in<U>(du), cuda_in<X>(x), cuda_in<float>(w), cuda_in<float>(b));
+	add_taps<<<cuda_blocks(4 * C, THREADS), THREADS, 0, cuda_stream(d)>>>(cuda_out<float>(dw), cuda_out<float>(db), part, C, runs);
+}
+
 extern "C" void
 cuda_glu_conv_grads(struct dev *d, struct tensor dw, struct tensor db, struct tensor du, struct tensor x, struct tensor w,
                     struct tensor b)
 {
 	struct shape s = { (int)x.dim[1], (int)du.dim[2], 0, tensor_ld(x), tensor_ld(du) };
-	int C = 2 * s.F;
-	float *sums = (float *)cuda_scratch(d, (size_t)(3 * C) * sizeof(float));
 
-	if (!sums)
-		return;
-	cuda_ok(d, cudaMemsetAsync(sums, 0, (size_t)(3 * C) * sizeof(float), cuda_stream(d)), "glu_conv_grads");
 	WITH_TYPE(du.dtype, U, WITH_TYPE(x.dtype, X, {
-		tap_grads<U, X> f = { sums, cuda_out<float>(db), cuda_in<U>(du), cuda_in<X>(x), cuda_in<float>(w), cuda_in<float>(b), s };
-		columns::launch<4>(d, f, 1, x.dim[0] * x.dim[1], C, 0, "glu_conv_grads");
+		if (s.F % 2 == 0 && by2(x) && by2(du))
+			launch_grads<2, U, X>(d, s, dw, db, du, x, w, b);
+		else
+			launch_grads<1, U, X>(d, s, dw, db, du, x, w, b);
 	}));
-	add_taps<<<cuda_blocks(3 * C, THREADS), THREADS, 0, cuda_stream(d)>>>(cuda_out<float>(dw), sums, C);
 	cuda_launched(d, "glu_conv_grads");
 }
