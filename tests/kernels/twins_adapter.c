@@ -56,16 +56,17 @@ CALL(grads_dropped, adapters_grads, three(0.3f), t, t + 3, t[6], t[7], t[8], t[9
 CALL(grads_one, adapters_grads, one(), t, t + 1, t[2], t[3], t[4], t[5])
 CALL(dx, adapters_dx, three(0.3f), t[0], t[1], t[2])
 
-/* Weights [24, 32] with room for one module of rank 5: w [24 + 8, 32 + 8], across [8, 24], a, b. */
+/* Weights [out, in] with room for one module of rank r: w [out + width, in + width], across [width, out], a, b. */
 static void
 spread(struct dev *d, struct tensor *t)
 {
+	int64_t in = t[2].dim[1], out = t[3].dim[0], r = t[2].dim[0], ld = in + adapter_width(r);
 	uint16_t *w = t[0].data;
-	struct adapter_place place = { t[2].data, t[3].data, w + 24 * 40, w + 32, t[1].data, 32, 24, 5, 40, 40, -0.5f };
+	struct adapter_place place = { t[2].data, t[3].data, w + out * ld, w + in, t[1].data, in, out, r, ld, ld, -0.5f };
 	struct tensor table = tensor_of(d->m->alloc(d, sizeof place), I32, 1, 1);
 
 	d->m->upload(d, table.data, &place, sizeof place);
-	d->k->adapters_spread(d, table, 1, 32);
+	d->k->adapters_spread(d, table, 1, in > out ? in : out);
 	d->m->sync(d);
 	d->m->free(d, table.data);
 }
@@ -78,6 +79,8 @@ spread(struct dev *d, struct tensor *t)
 static const struct twin_case cases[] = {
 	{ "adapters_spread", spread, 1e-6, 0,
 	  { { BF16, 2, { 32, 40 }, TWIN_NORMAL }, { BF16, 2, { 8, 24 }, TWIN_NORMAL }, N(2, { 5, 32 }), N(2, { 24, 5 }) }, NULL },
+	{ "adapters_spread", spread, 1e-6, 0,
+	  { { BF16, 2, { 192, 144 }, TWIN_NORMAL }, { BF16, 2, { 40, 152 }, TWIN_NORMAL }, N(2, { 36, 104 }), N(2, { 152, 36 }) }, NULL },
 	{ "adapters_down", down, 1e-5, 0, { N(2, { 71, 32 }), N(2, { 71, 72 }), N(2, { 32, 72 }) }, "!hhh HHH" },
 	{ "adapters_down", down_dropped, 1e-5, 0, { N(2, { 71, 32 }), N(2, { 71, 1032 }), N(2, { 32, 1032 }) }, "!hhh HHH" },
 	{ "adapters_down", down_one, 1e-5, 0, { N(2, { 1, 72 }), N(2, { 1, 2560 }), N(2, { 72, 2560 }) }, "!hhh HHH" },

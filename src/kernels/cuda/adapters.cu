@@ -353,36 +353,77 @@ add_back(const __grid_constant__ struct back s, T *dx)
 
 enum { SPREAD = 256, STRIP = 64, DEEP = 32 };
 
-/* A strip of 64 inputs and of 64 outputs a block; B goes across by way of shared memory. */
+__device__ __forceinline__ void
+load_four(float (&v)[4], const float *p)
+{
+	float4 a = *reinterpret_cast<const float4 *>(p);
+
+	v[0] = a.x, v[1] = a.y, v[2] = a.z, v[3] = a.w;
+}
+
+__device__ __forceinline__ void
+store_four(bf16 *p, const float (&v)[4])
+{
+	*reinterpret_cast<uint2 *>(p) = make_uint2(pack_bf16(v[0], v[1]), pack_bf16(v[2], v[3]));
+}
+
+/* Four of B's numbers in a row, scaled; zeros beyond what is there. */
+__device__ __forceinline__ void
+load_b(float (&v)[4], const struct adapter_place &p, int64_t row, int64_t j)
+{
+	const float *from = p.b + row * p.rank + j;
+
+	if (row < p.out && p.rank % 4 == 0 && (uintptr_t)p.b % 16 == 0 && j < p.rank)
+		load_four(v, from);
+	else
+#pragma unroll
+		for (int i = 0; i < 4; i++)
+			v[i] = row < p.out && j + i < p.rank ? from[i] : 0.f;
+#pragma unroll
+	for (int i = 0; i < 4; i++)
+		v[i] *= p.scale;
+}
+
+/* A strip of 64 inputs and of 64 outputs a block, four numbers a thread; B goes across by way of shared memory. Sizes and distances of
+ * rows are multiples of 8. */
 __global__ void __launch_bounds__(SPREAD)
 spread(const struct adapter_place *table)
 {
+	constexpr int FOURS = STRIP / 4, ROWS = SPREAD / FOURS, DEEP_FOURS = DEEP / 4;
 	__shared__ float tile[DEEP][STRIP + 1];
 	const struct adapter_place p = table[blockIdx.y];
 	int64_t c0 = (int64_t)blockIdx.x * STRIP, width = (p.rank + 7) / 8 * 8;
-	int t = (int)threadIdx.x, c = t % STRIP, j0 = t / STRIP;
+	int t = (int)threadIdx.x, c = 4 * (t % FOURS), j0 = t / FOURS, deep4 = 4 * (t % DEEP_FOURS);
 	bf16 *rows = (bf16 *)p.rows, *columns = (bf16 *)p.columns, *across = (bf16 *)p.across;
 
 	if (c0 + c < p.in)
 #pragma unroll 4
-		for (int64_t j = j0; j < width; j += SPREAD / STRIP)
-			rows[j * p.ld + c0 + c] = __float2bfloat16_rn(j < p.rank ? p.a[j * p.in + c0 + c] : 0.f);
+		for (int64_t j = j0; j < width; j += ROWS) {
+			float v[4] = {};
+			if (j < p.rank)
+				load_four(v, p.a + j * p.in + c0 + c);
+			store_four(rows + j * p.ld + c0 + c, v);
+		}
 	if (c0 >= p.out)
 		return;
 	for (int64_t deep = 0; deep < width; deep += DEEP) {
-		int64_t j = deep + t % DEEP;
+		int64_t j = deep + deep4;
 #pragma unroll
-		for (int i = t / DEEP; i < STRIP; i += SPREAD / DEEP) {
-			float v = c0 + i < p.out && j < p.rank ? p.scale * p.b[(c0 + i) * p.rank + j] : 0.f;
-			tile[t % DEEP][i] = v;
+		for (int i = t / DEEP_FOURS; i < STRIP; i += SPREAD / DEEP_FOURS) {
+			float v[4];
+			load_b(v, p, c0 + i, j);
+#pragma unroll
+			for (int k = 0; k < 4; k++)
+				tile[deep4 + k][i] = v[k];
 			if (c0 + i < p.out && j < width)
-				columns[(c0 + i) * p.ld_columns + j] = __float2bfloat16_rn(v);
+				store_four(columns + (c0 + i) * p.ld_columns + j, v);
 		}
 		__syncthreads();
 #pragma unroll
-		for (int i = j0; i < DEEP; i += SPREAD / STRIP)
+		for (int i = j0; i < DEEP; i += ROWS)
 			if (deep + i < width && c0 + c < p.out)
-				across[(deep + i) * p.out + c0 + c] = __float2bfloat16_rn(tile[i][c]);
+				store_four(across + (deep + i) * p.out + c0 + c,
+				         { tile[i][c], tile[i][c + 1], tile[i][c + 2], tile[i][c + 3] });
 		__syncthreads();
 	}
 }
