@@ -34,7 +34,7 @@ bool adapters_are_wide(const struct adapters *m);
 
 /* One module of adapters_spread. Pointers into device memory. */
 struct adapter_place {
-	const float *a, *b;		/* A [rank, in], B [out, rank] */
+	const float *a, *b;		/* A [rank, in], at a multiple of 16 bytes; B [out, rank] */
 	uint16_t *rows;			/* where A goes, BF16, rows ld apart, padding rows as zeros */
 	uint16_t *columns;		/* where s B goes, BF16, rows ld_columns apart, padding columns as zeros */
 	uint16_t *across;		/* where s B^T goes, BF16 [width, out], padding rows as zeros */

@@ -61,7 +61,7 @@ cuda_linear_attention(struct dev *d, struct tensor o, struct tensor den, struct 
 	else if (on_tensor_cores(q, z))
 		linear_half_forward(z, d->cuda->stream, p);
 	else if (q.dtype == F32 && linear_32_can(z, p))
-		linear_32_forward(z, d->tf32, d->cuda->stream, p);
+		linear_32_forward(z, !d->tf32, d->cuda->stream, p);
 	else
 		linear_any_forward(z, q.dtype == BF16, d->cuda->stream, p);
 	cuda_launched(d, "linear_attention");
@@ -95,7 +95,7 @@ cuda_linear_attention_backward(struct dev *d, struct tensor dq, struct tensor dk
 	if (on_tensor_cores(q, z))
 		linear_half_backward(z, d->cuda->stream, p);
 	else if (q.dtype == F32 && linear_32_can(z, p))
-		linear_32_backward(z, d->tf32, d->cuda->stream, p);
+		linear_32_backward(z, !d->tf32, d->cuda->stream, p);
 	else
 		linear_any_backward(z, half, d->cuda->stream, p);
 	cuda_launched(d, "linear_attention_backward");

@@ -33,12 +33,11 @@ size_t linear_90_scratch(const struct linear_sizes *z, bool backward);
 bool linear_90_forward(const struct linear_sizes &z, cudaStream_t stream, const struct linear_pointers &p);
 bool linear_90_backward(const struct linear_sizes &z, cudaStream_t stream, const struct linear_pointers &p);
 
-/* F32 numbers on tensor cores, where heads are of 64 or 128 and rows are 16-byte aligned. tf32: factors of the products with sums
- * are rounded to 11 bits. */
+/* F32 numbers on tensor cores, where heads are of 64 or 128 and rows are 16-byte aligned; split: nearly to f32, else in TF32. */
 bool linear_32_can(const struct linear_sizes &z, const struct linear_pointers &p);
 size_t linear_32_scratch(const struct linear_sizes *z, bool backward);
-void linear_32_forward(const struct linear_sizes &z, bool tf32, cudaStream_t stream, const struct linear_pointers &p);
-void linear_32_backward(const struct linear_sizes &z, bool tf32, cudaStream_t stream, const struct linear_pointers &p);
+void linear_32_forward(const struct linear_sizes &z, bool split, cudaStream_t stream, const struct linear_pointers &p);
+void linear_32_backward(const struct linear_sizes &z, bool split, cudaStream_t stream, const struct linear_pointers &p);
 
 /* half: q, k, v, o, go and what is written are bf16, else f32. */
 size_t linear_any_scratch(const struct linear_sizes *z, bool backward);

@@ -62,8 +62,8 @@ row_sums(float *to, const float *tile, const float *z, int warp, int lane)
 }
 
 /* The sums as a warp's right factors of 16 columns, two a step. Column n of 8-column block j is column 4 (n / 2) + 2 j + n % 2
- * of them: a lane then has 4 neighbours of a result. Not SPLIT: rounded. */
-template <int W, bool ACROSS, bool SPLIT>
+ * of them: a lane then has 4 neighbours of a result. */
+template <int W, bool ACROSS>
 __device__ __forceinline__ void
 keep_sums(float (&kept)[W / 8][2][2], const float *sum, int warp, int lane)
 {
@@ -74,12 +74,8 @@ keep_sums(float (&kept)[W / 8][2][2], const float *sum, int warp, int lane)
 #pragma unroll
 	for (int k = 0; k < W / 8; k++)
 #pragma unroll
-		for (int i = 0; i < 4; i++) {
-			float x = from[(8 * k + 4 * (i % 2)) * ALONG + 2 * (i / 2) * ASIDE];
-			mma32::right_factor<false> f;
-			f.set(0, x);
-			kept[k][i / 2][i % 2] = SPLIT ? x : __uint_as_float(f.hi[0]);
-		}
+		for (int i = 0; i < 4; i++)
+			kept[k][i / 2][i % 2] = from[(8 * k + 4 * (i % 2)) * ALONG + 2 * (i / 2) * ASIDE];
 }
 
 template <bool SPLIT>
@@ -90,10 +86,7 @@ right_of(const float (&kept)[2])
 
 #pragma unroll
 	for (int i = 0; i < 2; i++)
-		if (SPLIT)
-			f.set(i, kept[i]);
-		else
-			f.hi[i] = __float_as_uint(kept[i]);
+		f.set(i, kept[i]);
 	return f;
 }
 
@@ -146,7 +139,7 @@ template <int W, bool BACK, bool SPLIT>
 __global__ void __launch_bounds__(2 * W, blocks_of<W, SPLIT>())
 apply(struct linear_sizes z, const __grid_constant__ struct apply_sides sides, float *den, const float *delta, const struct sums<W> *heads)
 {
-	constexpr int M = SPLIT ? 2 : 1;	/* a split factor serves two products, and rounded ones need few registers */
+	constexpr int M = SPLIT ? 2 : 1;	/* a split factor serves two products, and others need few registers */
 	extern __shared__ __align__(128) unsigned char memory[];
 	struct apply_stage<W> *stages = reinterpret_cast<struct apply_stage<W> *>(memory);
 	int64_t total = (int64_t)sides.n * z.B * z.H * ((z.T + TILE - 1) / TILE);
@@ -173,9 +166,9 @@ apply(struct linear_sizes z, const __grid_constant__ struct apply_sides sides, f
 		fetch(u + STAGES - 1);
 		if (u == from || at.first == 0) {
 			if (BACK && side.across)
-				keep_sums<W, true, SPLIT>(kept, mine->sum, warp, lane);
+				keep_sums<W, true>(kept, mine->sum, warp, lane);
 			else
-				keep_sums<W, false, SPLIT>(kept, mine->sum, warp, lane);
+				keep_sums<W, false>(kept, mine->sum, warp, lane);
 		}
 		if (!BACK) {
 			row_sums<W>(s->den, s->a, mine->z, warp, lane);
@@ -280,19 +273,19 @@ linear_32_scratch(const struct linear_sizes *z, bool backward)
 }
 
 void
-linear_32_forward(const struct linear_sizes &z, bool tf32, cudaStream_t stream, const struct linear_pointers &p)
+linear_32_forward(const struct linear_sizes &z, bool split, cudaStream_t stream, const struct linear_pointers &p)
 {
 	if (z.w == 64)
-		tf32 ? forward<64, false>(z, stream, p) : forward<64, true>(z, stream, p);
+		split ? forward<64, true>(z, stream, p) : forward<64, false>(z, stream, p);
 	else
-		tf32 ? forward<128, false>(z, stream, p) : forward<128, true>(z, stream, p);
+		split ? forward<128, true>(z, stream, p) : forward<128, false>(z, stream, p);
 }
 
 void
-linear_32_backward(const struct linear_sizes &z, bool tf32, cudaStream_t stream, const struct linear_pointers &p)
+linear_32_backward(const struct linear_sizes &z, bool split, cudaStream_t stream, const struct linear_pointers &p)
 {
 	if (z.w == 64)
-		tf32 ? backward<64, false>(z, stream, p) : backward<64, true>(z, stream, p);
+		split ? backward<64, true>(z, stream, p) : backward<64, false>(z, stream, p);
 	else
-		tf32 ? backward<128, false>(z, stream, p) : backward<128, true>(z, stream, p);
+		split ? backward<128, true>(z, stream, p) : backward<128, false>(z, stream, p);
 }
