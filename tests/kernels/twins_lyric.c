@@ -67,7 +67,7 @@ relative_attention(struct dev *d, struct tensor *t)
 	{ "relative_attention", relative_attention, tol, 0,                                                                \
 	  { WIDE(Y), N(3, { 3, Y, 2 }), WIDE(Y), WIDE(Y), WIDE(Y), N(2, { 2 * Y - 1, 128 }), G, G,                         \
 	    { F32, 2, { 3, Y }, TWIN_MASK_BLANK }, WIDE(Y), WIDE(Y), WIDE(Y), WIDE(Y), N(2, { 2 * Y - 1, 128 }), G, G },   \
-	  "h.hhhh...hhhh... H.HHHH...HHHHh.. s.ssss...ssss..." }
+	  "h.hhhh...hhhh... H.HHHH...HHHHh.. h.hhhh...hhhhH.. s.ssss...sssss.." }
 static const struct twin_case cases[] = {
 	{ "layer_norm", layer_norm, 1e-6, 0, { N(3, { 3, 71, 77 }), N(2, { 213, 2 }), N(3, { 3, 71, 77 }), N(1, { 77 }), N(1, { 77 }) }, NULL },
 	{ "layer_norm_backward", layer_norm_backward, 3e-6, 0,

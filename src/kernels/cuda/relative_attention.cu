@@ -28,18 +28,44 @@ position_grads(struct relative_sizes z, P *dp, int64_t ld, const float *ds, cons
 	}
 }
 
-/* total [n] += column sums of x [rows, n] */
-__global__ void __launch_bounds__(THREADS)
-add_columns(float *total, const float *x, int64_t rows, int n)
+/* Sums of columns of x [rows, n] in two steps: of pieces of its rows, then of these. */
+enum { SUM_ROWS = 32, SUM_PIECES = 64 };
+
+struct column_sums {
+	float *to;
+	const float *x;
+};
+
+int64_t
+piece_rows(int64_t rows)
 {
-	int c = (int)(blockIdx.x * THREADS + threadIdx.x);
+	int64_t per = (rows + SUM_PIECES - 1) / SUM_PIECES;
+
+	return per > SUM_ROWS ? per : (int64_t)SUM_ROWS;
+}
+
+/* to [pieces, n] = sums over each piece, of `per` rows, or += them; blockIdx.z: of which of two. A block 32 columns of a piece. */
+__global__ void __launch_bounds__(THREADS)
+sum_columns(struct column_sums first, struct column_sums second, int64_t rows, int64_t per, int n, bool add)
+{
+	__shared__ float part[WARPS][LANES];
+	int lane = (int)threadIdx.x % LANES, warp = (int)threadIdx.x / LANES, c = (int)blockIdx.x * LANES + lane;
+	struct column_sums s = blockIdx.z ? second : first;
+	int64_t from = blockIdx.y * per, end = from + per < rows ? from + per : rows;
 	float sum = 0.f;
 
-	if (c >= n)
+	if (c < n)
+#pragma unroll 8
+		for (int64_t r = from + warp; r < end; r += WARPS)
+			sum += s.x[r * n + c];
+	part[warp][lane] = sum;
+	__syncthreads();
+	if (warp > 0 || c >= n)
 		return;
-	for (int64_t r = 0; r < rows; r++)
-		sum += x[r * n + c];
-	total[c] += sum;
+	for (int i = 1; i < WARPS; i++)
+		sum += part[i][lane];
+	float *to = s.to + (int64_t)blockIdx.y * n + c;
+	*to = add ? *to + sum : sum;
 }
 
 /* qu = q + bu, qv = q + bv, rows side by side, N numbers a thread. */
@@ -135,26 +161,40 @@ cuda_relative_attention(struct dev *d, struct tensor o, struct tensor lse, struc
 	cuda_launched(d, "relative_attention");
 }
 
-/* What params want: rows of positions from the gradients of scores, biases from the two parts of dq. fast32: of F32 on tensor cores. */
+/* dbu, dbv += column sums of dq's two parts; sums: room for those of each part's pieces. */
 static void
-param_grads(struct dev *d, const struct relative_sizes &z, const struct relative_pointers &x, bool fast32, struct tensor q,
-            struct tensor dp, struct tensor dbu, struct tensor dbv)
+bias_grads(struct dev *d, const struct relative_sizes &z, const struct relative_pointers &x, float *sums, struct tensor dbu,
+           struct tensor dbv)
 {
-	int n = z.H * z.e;
-	int64_t rows = (int64_t)z.B * z.Y;
+	int n = z.H * z.e, count = 0;
+	int64_t rows = (int64_t)z.B * z.Y, per = piece_rows(rows);
+	unsigned pieces = cuda_blocks(rows, per);
+	struct column_sums of[2] = {}, then[2] = {};
 
-	if (dp.rank && fast32) {
-		assert(dp.dtype == F32 || dp.dtype == BF16);
-		relative_32_positions(z, !d->tf32, d->cuda->stream, dp.data, tensor_ld(dp), dp.dtype == BF16, x);
-	} else if (dp.rank) {
-		dim3 grid(cuda_blocks(2 * z.Y - 1, WARPS), (unsigned)z.H);
+	if (dbu.rank)
+		of[count++] = { (float *)dbu.data, x.content };
+	if (dbv.rank)
+		of[count++] = { (float *)dbv.data, x.position };
+	for (int i = 0; i < count; i++) {
+		float *part = sums + (int64_t)i * pieces * n;
+		then[i] = { of[i].to, part };
+		of[i].to = part;
+	}
+	dim3 grid(cuda_blocks(n, LANES), pieces, (unsigned)count), last(grid.x, 1, grid.z);
+	sum_columns<<<grid, THREADS, 0, d->cuda->stream>>>(of[0], of[1], rows, per, n, false);
+	sum_columns<<<last, THREADS, 0, d->cuda->stream>>>(then[0], then[1], pieces, pieces, n, true);
+}
+
+/* Rows of positions from the gradients of scores. */
+static void
+row_grads(struct dev *d, const struct relative_sizes &z, const struct relative_pointers &x, struct tensor dp, struct tensor q)
+{
+	dim3 grid(cuda_blocks(2 * z.Y - 1, WARPS), (unsigned)z.H);
+
+	assert(dp.dtype == F32 || dp.dtype == BF16);
+	if (!relative_32_positions(z, q.dtype == BF16, !d->tf32, d->cuda->stream, dp.data, tensor_ld(dp), dp.dtype == BF16, x))
 		WITH_TYPE(q.dtype, N, WITH_TYPE(dp.dtype, P, position_grads<N, P><<<grid, THREADS, 0, d->cuda->stream>>>(
 			z, cuda_out<P>(dp), tensor_ld(dp), x.ds, cuda_in<N>(q), x.bv)));
-	}
-	if (dbu.rank)
-		add_columns<<<cuda_blocks(n, THREADS), THREADS, 0, d->cuda->stream>>>((float *)dbu.data, x.content, rows, n);
-	if (dbv.rank)
-		add_columns<<<cuda_blocks(n, THREADS), THREADS, 0, d->cuda->stream>>>((float *)dbv.data, x.position, rows, n);
 }
 
 extern "C" void
@@ -168,7 +208,10 @@ cuda_relative_attention_backward(struct dev *d, struct tensor dq, struct tensor 
 	bool fast = half_on_tensor_cores(q, z), half = q.dtype == BF16, biases = dbu.rank || dbv.rank;
 	size_t rows = (size_t)z.B * (size_t)z.Y, parts = padded(rows * (size_t)(z.H * z.e) * sizeof(float));
 	size_t deltas = padded(tensor_bytes(lse)), pairs = padded(rows * (size_t)z.H * (size_t)z.Y * sizeof(float));
-	char *at = (char *)cuda_scratch(d, deltas + (fast ? bias_bytes(z) : 0) + (biases ? 2 * parts : 0) + (dp.rank ? pairs : 0));
+	size_t pieces = padded(2 * cuda_blocks((int64_t)rows, piece_rows((int64_t)rows)) * (size_t)(z.H * z.e) * sizeof(float));
+	char *at = (char *)cuda_scratch(d, deltas + (fast ? bias_bytes(z) : 0) + (biases ? 2 * parts + pieces : 0) +
+	                                   (dp.rank ? pairs : 0));
+	float *of_pieces = NULL;
 	struct attention_sizes sums = { z.B, z.Y, 0, z.H, z.e, z.ld_q, z.ld_k, z.ld_v, z.ld_o, 0.f };
 	struct attention_pointers of = {};
 
@@ -182,7 +225,8 @@ cuda_relative_attention_backward(struct dev *d, struct tensor dq, struct tensor 
 	at += deltas;
 	if (biases) {
 		x.content = (float *)at, x.position = (float *)(at + parts);
-		at += 2 * parts;
+		of_pieces = (float *)(at + 2 * parts);
+		at += 2 * parts + pieces;
 	}
 	if (dp.rank) {
 		x.ds = (float *)at;
@@ -201,6 +245,9 @@ cuda_relative_attention_backward(struct dev *d, struct tensor dq, struct tensor 
 	} else {
 		relative_any_backward(z, half, d->cuda->stream, x);
 	}
-	param_grads(d, z, x, fast32, q, dp, dbu, dbv);
+	if (dp.rank)
+		row_grads(d, z, x, dp, q);
+	if (biases)
+		bias_grads(d, z, x, of_pieces, dbu, dbv);
 	cuda_launched(d, "relative_attention_backward");
 }

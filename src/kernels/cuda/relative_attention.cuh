@@ -32,9 +32,10 @@ bool relative_32_can(const struct relative_sizes &z, const struct relative_point
 void relative_32_forward(const struct relative_sizes &z, bool split, cudaStream_t stream, const struct relative_pointers &p);
 void relative_32_backward(const struct relative_sizes &z, bool split, cudaStream_t stream, cudaStream_t beside,
                           const struct relative_pointers &p);
-/* dp, rows ld apart, of F32 or bf16 (half), += from p.ds. */
-void relative_32_positions(const struct relative_sizes &z, bool split, cudaStream_t stream, void *dp, int64_t ld, bool half,
-                           const struct relative_pointers &p);
+/* dp, rows ld apart, of F32 or bf16 (half), += from p.ds and p.q, F32 or bf16 (half_q: never split). false: width or alignment is
+ * not for it, and nothing was done. */
+bool relative_32_positions(const struct relative_sizes &z, bool half_q, bool split, cudaStream_t stream, void *dp, int64_t ld,
+                           bool half, const struct relative_pointers &p);
 
 /* half: q, k, v, p, o, go and what is written are bf16, else f32. */
 void relative_any_forward(const struct relative_sizes &z, bool half, cudaStream_t stream, const struct relative_pointers &p);
