@@ -92,8 +92,7 @@ struct update_piece {
 /* measures_join: measured [2] of all that measures [n, m, 2] were taken of: row by row, rows in order, in double; NaN stays.
  * update_guard: l's factor becomes NaN when one of measured [2] or of losses [n] is not finite.
  * adamw_pieces: many pieces at once, table: n of struct update_piece. As adamw, or with round as adamw_round; then g = 0,
- *   unless left. n0, n1:
- *   the groups' numbers. A factor that is NaN: nothing is changed. */
+ *   unless left. n0, n1: the groups' numbers. A factor that is NaN: nothing but g is changed. */
 #define KERNELS_PIECES(K)                                                                                            \
 	K(measures_join, ref, (struct dev * d, struct tensor measured, struct tensor measures))                      \
 	K(update_guard, ref, (struct dev * d, struct tensor l, struct tensor measured, struct tensor losses))        \

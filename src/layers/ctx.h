@@ -50,6 +50,7 @@ struct param {
 	struct tensor grad;	/* added to by backward; data NULL when frozen. F32; BF16 of a linear layer's weight where that is
 				 * asked for (params.h) */
 	bool train;		/* wants a gradient */
-	bool fresh;		/* what grad holds is not to be added to: the one product that makes it writes it */
+	bool once;		/* each backward pass makes grad by one product (dit_mark_once) */
+	bool fresh;		/* of such: what grad holds is not to be added to, that product writes it */
 };
 #endif

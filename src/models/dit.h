@@ -119,6 +119,10 @@ enum dtype dit_half(const struct dit *m);
 int dit_n_params(const struct dit *m);
 struct param *dit_param(struct dit *m, int i);
 
+/* Marks the blocks' matrices that train, once what trains is chosen: each backward pass makes their gradients by one product, so that
+ * the first of several may write what the others add to (param.fresh). Whether there are any. */
+bool dit_mark_once(struct dit *m);
+
 /* The lowest block that the backward pass reaches: 0 when anything before the blocks trains. */
 int dit_first_block(const struct dit *m);
 

@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static enum status
 open_attention(struct dit *m, const char *prefix, struct linear *q, struct linear *k, struct linear *v, struct linear *out)
@@ -169,6 +170,20 @@ dit_alloc_grads(struct dit *m, struct tensor *all)
 {
 	ACE_TRY(dit_prepare(m));
 	return params_alloc_grads(&m->params, all);
+}
+
+bool
+dit_mark_once(struct dit *m)
+{
+	static const char blocks[] = "transformer_blocks.";
+	bool any = false;
+
+	for (int i = 0; i < m->params.n_modules; i++) {
+		struct param *p = &m->params.module[i].l->w;
+		p->once = p->train && strncmp(p->name, blocks, sizeof blocks - 1) == 0;
+		any |= p->once;
+	}
+	return any;
 }
 
 int

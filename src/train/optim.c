@@ -309,7 +309,7 @@ fill_table(struct optim *o)
 			*q = (struct update_piece){ .p = from(p, at), .m = from(m, at), .v = from(v, at), .g = from(g, at),
 				.first = it->first + at, .number = it->number, .group = it->group,
 				.count = (int32_t)(count - at < UPDATE_PIECE ? count - at : UPDATE_PIECE), .round = p.dtype == BF16,
-				.half_g = g.dtype == BF16, .left = o->leaves_grads };
+				.half_g = g.dtype == BF16, .left = o->leaves_grads || it->p->once };
 			if (p.data != value.data)
 				q->w = from(value, at);
 		}

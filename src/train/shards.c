@@ -187,7 +187,7 @@ clear_grads(struct shards *s, const struct segment *g)
 
 	for (int k = g->first; k < g->first + g->n && !s->idle; k++) {
 		const struct shard_place *q = &s->place[k];
-		if (!q->once)
+		if (!q->p->once)
 			continue;
 		clear(s, g, from, q->at);
 		from = q->at + tensor_count(q->p->value);
@@ -371,7 +371,7 @@ set_fresh(struct shards *s, bool fresh)
 {
 	s->fresh = fresh;
 	for (int i = 0; !s->full && i < s->places; i++)
-		s->place[i].p->fresh = s->place[i].once && fresh;
+		s->place[i].p->fresh = s->place[i].p->once && fresh;
 }
 
 enum status

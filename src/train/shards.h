@@ -51,7 +51,6 @@ struct shard_place {
 	int64_t at;			/* first number in the segment */
 	struct param mine;		/* what this rank has of it: value and gradient of one dimension; value.rank 0: nothing */
 	int64_t first;			/* where that begins in the param */
-	bool once;			/* a block's matrix: one product makes its gradient */
 	bool whole;			/* it is kept whole: */
 	int owner;			/* the rank of the group that updates it */
 };

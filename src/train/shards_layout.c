@@ -64,19 +64,13 @@ list_segment(struct shards *s, struct segment like)
 	s->unit[g->unit].trains = s->unit[g->unit].trains || (g->n > 0 && g->train);
 }
 
-/* Matrices of blocks: a block's backward pass always makes their gradients, by one product each. */
+/* Matrices of blocks: whether the product that makes a gradient writes it. */
 static void
 find_once(struct shards *s)
 {
-	const struct params *ps = &s->m->params;
-
-	for (int i = 0; i < ps->n_modules; i++)
-		for (int k = 0; k < s->places; k++) {
-			struct shard_place *q = &s->place[k];
-			int u = s->segment[q->segment].unit;
-			if (q->p == &ps->module[i].l->w && q->p->train && u >= DIT_FRONTS && u < s->units - 1)
-				q->once = q->p->fresh = true;
-		}
+	dit_mark_once(s->m);
+	for (int k = 0; k < s->places; k++)
+		s->place[k].p->fresh = s->place[k].p->once;
 }
 
 /* Unit by unit, each with its frozen and its trained params, F32 and 16 bits apart. */

@@ -158,6 +158,16 @@ step_scaler(struct step *s, struct scaler to)
 	s->dev->m->sync(s->dev);
 }
 
+/* Gradients that one product makes: whether the next pass's writes them. With ranks the exchange sees to it. */
+static void
+set_fresh(struct step *s, bool fresh)
+{
+	for (int i = 0; s->once && i < dit_n_params(s->m); i++) {
+		struct param *p = dit_param(s->m, i);
+		p->fresh = p->once && fresh;
+	}
+}
+
 /* A pass over nothing, so that what must grow or be looked up once has been before the first step. */
 static enum status
 warm_up(struct step *s)
@@ -167,6 +177,7 @@ warm_up(struct step *s)
 	s->shape = s->room;
 	rows_fill(d, tensor_of(s->act.base, F32, 1, (int64_t)(s->stage_bytes / sizeof(float))), 0.f);
 	ACE_TRY(exchange_begin(s->o.exchange, false));
+	set_fresh(s, true);
 	ask_pass(s);
 	ACE_TRY(exchange_end(s->o.exchange));
 	step_forget(s);
@@ -263,6 +274,7 @@ open_all(struct step *s)
 {
 	ACE_TRY(flow_options_check(&s->o.flow));
 	ACE_TRY(exchange_open(s->o.exchange, s->m, &s->grads));
+	s->once = !s->o.exchange && dit_mark_once(s->m);
 	optim_init(&s->optim, s->dev, &s->o.optim, s->o.seed);
 	ACE_TRY(groups_open(&s->groups, &s->optim, s->o.exchange, s->m, &s->o.groups));
 	if (s->o.ema.interval)
@@ -293,6 +305,7 @@ step_close(struct step *s)
 		return;
 	if (s->waiting || s->now.micro)
 		s->dev->m->sync(s->dev);		/* what was asked for ahead */
+	set_fresh(s, false);
 	recorded_free(&s->passes, s->dev);
 	recorded_free(&s->rounds, s->dev);
 	dev_event_close(s->dev, s->done);
@@ -417,7 +430,7 @@ static void
 run_later(struct step *s, size_t bytes)
 {
 	const int64_t count = (int64_t)(bytes / sizeof(float)), key[RECORDED_KEY] = { s->shape.B, s->shape.T, s->shape.S, s->shape.Y,
-		exchange_is_fresh(s->o.exchange) };
+		exchange_is_fresh(s->o.exchange) || (s->once && s->now.micro == 0) };
 	struct dev *d = s->dev;
 
 	dev_ahead(d, s->landing, s->stage, bytes);
@@ -461,6 +474,7 @@ step_run(struct step *s, const struct batch *b, const struct step_given *given)
 	fill(s, &host, b, given);
 	ACE_TRY(step_roll_calls(s, b->B));
 	ACE_TRY(exchange_begin(s->o.exchange, s->now.micro == s->o.accumulation - 1));
+	set_fresh(s, s->now.micro == 0);
 	if (s->dev->kind == DEV_CUDA && !s->way && !(given && given->noise))
 		run_later(s, stage.used);
 	else

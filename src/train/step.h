@@ -123,6 +123,7 @@ struct step {
 	char why[1024];			/* the last of those */
 	struct step_round now;		/* of the update under way */
 	struct step_round asked;	/* of the last update that was asked for */
+	bool once;			/* the first pass of an update writes some gradients, which nothing clears (dit_mark_once) */
 	bool later;			/* the device tells of updates later: step_ask */
 	bool waiting;			/* for what it tells */
 	struct step_report report;	/* of that update, when it is known at once */

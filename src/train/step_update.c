@@ -224,8 +224,6 @@ ask_update(void *me)
 	           (float)((double)s->now.together * step_weight(s)));
 	if (s->scaling.rank)
 		d->k->loss_turn(d, s->scaling, s->grads, s->limits);
-	if (s->o.nonfinite > 0 && !exchange_parted(s->o.exchange))
-		step_forget(s);	/* of an update that is skipped too: the next one is added up before the host knows */
 	d->m->download_later(d, s->host, s->memory, s->memory_bytes);
 }
 

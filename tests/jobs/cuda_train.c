@@ -341,7 +341,8 @@ recorded_or_not_the_bits_are_the_same(void **state)
 		trial_open(&b, &o);
 		trial_run(&a, false);
 		trial_run(&b, false);
-		assert_int_equal(a.s.passes.n, 2);
+		/* two shapes; of full tuning the first pass of an update is another one than those that add to its gradients */
+		assert_int_equal(a.s.passes.n, o.full && o.accumulation > 1 ? 4 : 2);
 		assert_non_null(a.s.passes.item[0].g);
 		assert_non_null(a.s.rounds.item[0].g);
 		assert_int_equal(b.s.passes.n, 0);

@@ -302,6 +302,16 @@ move_halves(const struct update_piece &q, const float *n, const struct adamw &a,
 	}
 }
 
+__device__ __forceinline__ void
+clear(const struct update_piece &q)
+{
+	for (int i = (int)threadIdx.x; i < q.count && !q.left; i += THREADS)
+		if (q.half_g)
+			((uint16_t *)q.g)[i] = 0;
+		else
+			((float *)q.g)[i] = 0.f;
+}
+
 __global__ void __launch_bounds__(THREADS)
 pieces(const struct update_piece *table, const float *n0, const float *n1, const float *limit, const uint64_t *stream)
 {
@@ -309,9 +319,9 @@ pieces(const struct update_piece *table, const float *n0, const float *n1, const
 	const float *n = q.group ? n1 : n0;
 	struct adamw a = adamw_of(n, limit);
 
-	if (a.factor != a.factor)
-		return;
-	if (q.round) {
+	if (a.factor != a.factor) {
+		clear(q);
+	} else if (q.round) {
 		struct rng r = rng_sub_of({ stream[0], stream[1], NULL }, (uint64_t)q.number);
 		if (q.half_g)
 			move_halves<true>(q, n, a, r);

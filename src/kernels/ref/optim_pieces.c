@@ -2,6 +2,8 @@
 #include "kernels/kernels.h"
 #include "kernels/optim_formula.h"
 
+#include <string.h>
+
 static bool
 all_finite(struct tensor x)
 {
@@ -64,6 +66,13 @@ update(const struct update_piece *q, const float *n, const float *l, const uint6
 	}
 }
 
+static void
+clear(const struct update_piece *q)
+{
+	if (!q->left)
+		memset(q->g, 0, (size_t)q->count * (q->half_g ? sizeof(uint16_t) : sizeof(float)));
+}
+
 void
 ref_adamw_pieces(struct dev *d, struct tensor table, int64_t n, struct tensor n0, struct tensor n1, struct tensor l,
                  struct tensor stream)
@@ -72,8 +81,11 @@ ref_adamw_pieces(struct dev *d, struct tensor table, int64_t n, struct tensor n0
 	const float *limits = l.data;
 
 	(void)d;
-	for (int64_t i = 0; i < n && !isnan(limits[LIMIT_FACTOR]); i++)
-		update(&q[i], q[i].group ? n1.data : n0.data, limits, stream.data);
+	for (int64_t i = 0; i < n; i++)
+		if (isnan(limits[LIMIT_FACTOR]))
+			clear(&q[i]);
+		else
+			update(&q[i], q[i].group ? n1.data : n0.data, limits, stream.data);
 }
 
 void
