@@ -42,6 +42,8 @@ refuse(const struct step *s, const struct step_round *k, int64_t i, const char *
 	char names[700];
 
 	names_of(s, k, i, names, sizeof names);
+	if (isnan(found))
+		found = fabs(found);	/* its sign is chance, and would be printed */
 	return ace_fail(ACE_EDATA, "step %lld: %s is %g; the batch was %s", (long long)s->updates + !s->waiting, what, found, names);
 }
 
